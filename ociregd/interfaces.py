@@ -1,0 +1,399 @@
+"""
+The seams between the rooms, and the values that cross them.
+
+Digests cross as L{Digest}; those that a manifest merely names cross as text, since a manifest may
+name algorithms that the registry does not store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from zope.interface import Attribute, Interface
+
+from ociregd.oci.descriptor import Descriptor
+from ociregd.oci.digest import Digest
+from ociregd.oci.manifest import Manifest
+from ociregd.oci.names import RepositoryName, Tag
+
+T = TypeVar("T")
+
+#: Runs a function in a thread: C{in_thread(f, *args)}. Cancelling the result does not stop it.
+InThread = Callable[..., "Deferred[Any]"]
+
+#: The time of day in seconds since the epoch: what may be stored and compared after a restart.
+WallClock = Callable[[], float]
+
+
+@frozen
+class Blob:
+    """
+    Stored bytes.
+
+    @ivar generation: distinguishes the files that one digest has had over time; a file name is
+        never used again once the collector may remove it.
+    @ivar lease_until: seconds since the epoch; until then the repository keeps it unreferenced.
+    """
+
+    digest: Digest
+    size: int
+    generation: int
+    lease_until: float = 0.0
+
+
+@frozen
+class StoredManifest:
+    """A manifest as it was pushed, byte for byte."""
+
+    digest: Digest
+    media_type: str
+    body: bytes
+
+
+@frozen
+class Lease:
+    """
+    The promise that comes with an acknowledged write: what is not referenced yet is kept until
+    then.
+
+    @ivar now: seconds since the epoch.
+    @ivar until: seconds since the epoch.
+    """
+
+    now: float
+    until: float
+
+
+@frozen
+class Page:
+    """
+    One page of a listing, in bytewise order.
+
+    @ivar more: whether something follows the last of C{names}.
+    """
+
+    names: Sequence[str]
+    more: bool
+
+
+@frozen
+class ReferrersPage:
+    """One page of a referrers list, in the order of the digests."""
+
+    descriptors: Sequence[Descriptor]
+    more: bool
+
+
+class ICursor(Interface):
+    """
+    What an interaction talks to. Parameters are written C{?}.
+    """
+
+    async def rows(sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Run a query, and return all that it found."""
+
+    async def change(sql: str, *parameters: object) -> int:
+        """Run a statement, and return how many rows it changed."""
+
+
+#: A coroutine function over a cursor. It awaits nothing but its cursor, and may be run again.
+Interaction = Callable[..., Awaitable[T]]
+
+
+class IDatabase(Interface):
+    """
+    Transactions, whatever the engine.
+    """
+
+    async def transact(interaction: Interaction[T], *args: object) -> T:
+        """
+        Run C{interaction(cursor, *args)} in a transaction that is durable once this returns.
+
+        Whatever the interaction raises rolls it back, and is raised.
+
+        @raise StorageFull: if there is no room for it.
+        @raise StorageReadOnly: if the database takes no writes.
+        """
+
+    async def read(interaction: Interaction[T], *args: object) -> T:
+        """Run C{interaction(cursor, *args)} on one consistent state; it may not write."""
+
+
+class IBody(Interface):
+    """
+    The bytes of a request, as they arrive.
+    """
+
+    length = Attribute("The announced length in bytes, or None when the body is chunked.")
+
+    async def deliver_to(consumer: object) -> int:
+        """
+        Push all of the body into an C{IConsumer}, at its pace.
+
+        Ends early if the consumer stops the producer.
+
+        @return: how many bytes were delivered.
+        """
+
+    async def read(limit: int) -> bytes:
+        """
+        The whole body.
+
+        @raise ManifestTooLarge: if it is longer than C{limit} bytes.
+        """
+
+
+class IUpload(Interface):
+    """
+    The bytes of one upload session, held open by the only one who may write to them.
+
+    It is also an C{IConsumer}: what is written is hashed and stored in threads, in order.
+    """
+
+    offset = Attribute("How many bytes the session holds on disk.")
+
+    def flushed() -> Deferred[int]:
+        """
+        Fires with the offset when all that was written is stored.
+
+        @raise StorageFull: if there was no room. What fitted is kept.
+        @raise OSError: as the system raised it.
+        """
+
+    async def digest(algorithm: str) -> Digest:
+        """The digest of all bytes of the session."""
+
+    async def truncate(offset: int) -> None:
+        """Forget everything behind C{offset}."""
+
+    async def publish(digest: Digest, generation: int) -> None:
+        """
+        Make the bytes readable as a blob of that generation, durably.
+
+        The file is synced, gets its final name, and the directory is synced, before this returns.
+        The session keeps its bytes until it is removed, so that a commit which fails can be tried
+        again.
+        """
+
+    async def close() -> None:
+        """Let go, when everything under way is done. May be called twice."""
+
+
+class IUploads(Interface):
+    """
+    The files of upload sessions. Which sessions exist is the database's to say.
+    """
+
+    async def create(session_id: str, algorithm: str) -> None:
+        """
+        Make room for the bytes of a new session.
+
+        @param algorithm: which digest to compute on the way; others cost a second reading.
+        """
+
+    async def open(session_id: str, algorithm: str | None) -> IUpload:
+        """
+        Open a session for writing.
+
+        @param algorithm: which digest to compute from now on, if that is known by now.
+        @raise RangeNotSatisfiable: if somebody else is writing to it.
+        @raise BlobUploadUnknown: if it has ended.
+        """
+
+    async def offset(session_id: str) -> int:
+        """
+        How many bytes the session holds.
+
+        @raise BlobUploadUnknown: if it has ended.
+        """
+
+    async def remove(session_id: str) -> None:
+        """Forget the bytes. It is not an error if there are none."""
+
+
+class IBlobReader(Interface):
+    """
+    One open blob.
+    """
+
+    async def read(start: int, count: int) -> bytes:
+        """
+        Up to C{count} bytes from C{start}; none at the end.
+        """
+
+    def close() -> None:
+        """Let go, when everything under way is done. May be called twice."""
+
+
+class IBlobStore(Interface):
+    """
+    Bytes, addressed by digest and generation. Knows nothing of repositories.
+    """
+
+    async def open(blob: Blob) -> IBlobReader:
+        """
+        @raise OSError: if the file is not what the database says.
+        """
+
+    async def remove(digest: Digest, generation: int) -> None:
+        """Remove exactly that file. It is not an error if there is none."""
+
+
+class IBlobRecords(Interface):
+    """
+    Which blobs exist, and which repositories hold them.
+    """
+
+    async def find(name: RepositoryName, digest: Digest) -> Blob:
+        """
+        @raise BlobUnknown: if the repository does not hold it.
+        """
+
+    async def generation(digest: Digest) -> tuple[bool, int]:
+        """
+        @return: whether the blob is stored, and its generation: the present one if it is, else the
+            one that a file has to bear in order to be L{commit}ted.
+        """
+
+    async def commit(
+        session_id: str,
+        name: RepositoryName,
+        digest: Digest,
+        size: int,
+        generation: int,
+        lease: Lease,
+    ) -> int:
+        """
+        End the upload session; the repository holds the blob from now on.
+
+        @param generation: what the file bears that was published for this.
+        @return: the generation that is in force: another's if another was first, and then the
+            published file is not needed; a larger one if files of this generation may be removed
+            already, and then nothing has happened: publish again under that.
+        @raise BlobUploadUnknown: if the session has ended meanwhile.
+        """
+
+    async def mount(
+        target: RepositoryName, digest: Digest, source: RepositoryName | None, lease: Lease
+    ) -> None:
+        """
+        Let C{target} hold what C{source}, or any repository at all, holds.
+
+        @raise BlobUnknown: if it does not.
+        """
+
+    async def renew(name: RepositoryName, digest: Digest, lease: Lease) -> None:
+        """
+        Prolong the lease of a blob.
+
+        @raise BlobUnknown: if the repository does not hold it (any more).
+        """
+
+    async def unlink(name: RepositoryName, digest: Digest, lease: Lease) -> None:
+        """
+        @raise NameUnknown: if there is no such repository.
+        @raise BlobUnknown: if the repository does not hold it.
+        """
+
+
+class IManifestRecords(Interface):
+    """
+    Manifests and what they name.
+    """
+
+    async def put(
+        name: RepositoryName, digest: Digest, manifest: Manifest, tags: Sequence[Tag], lease: Lease
+    ) -> None:
+        """
+        Store a manifest and let the tags name it, all or nothing.
+
+        @raise ManifestBlobUnknown: if the repository lacks blobs that it needs.
+        @raise ManifestInvalid: if a descriptor has another size than its blob.
+        """
+
+    async def get(name: RepositoryName, reference: Tag | Digest) -> StoredManifest:
+        """
+        @raise ManifestUnknown: if there is none.
+        """
+
+    async def delete(name: RepositoryName, digest: Digest, lease: Lease) -> None:
+        """
+        Delete a manifest, the tags that name it, and what it refers to stops being referred to.
+
+        @raise NameUnknown: if there is no such repository.
+        @raise ManifestUnknown: if it has no such manifest.
+        """
+
+    async def referrers(
+        name: RepositoryName, subject: Digest, artifact_type: str | None, last: str, count: int
+    ) -> ReferrersPage:
+        """Up to C{count} manifests that name C{subject}, behind the digest C{last}."""
+
+
+class ITagRecords(Interface):
+    """
+    Tags and the names of repositories: what is listed.
+    """
+
+    async def page(name: RepositoryName, last: str, count: int) -> Page:
+        """
+        Up to C{count} tags behind C{last}.
+
+        @raise NameUnknown: if there is no such repository.
+        """
+
+    async def remove(name: RepositoryName, tag: Tag, lease: Lease) -> None:
+        """
+        @raise NameUnknown: if there is no such repository.
+        @raise ManifestUnknown: if it has no such tag.
+        """
+
+    async def repositories(last: str, count: int) -> Page:
+        """Up to C{count} names of repositories behind C{last}."""
+
+
+class IUploadRecords(Interface):
+    """
+    Which upload sessions exist.
+    """
+
+    async def start(session_id: str, name: RepositoryName, now: float) -> None:
+        """Begin a session."""
+
+    async def touched(session_id: str, name: RepositoryName) -> float:
+        """
+        When the session was last known to be used, in seconds since the epoch.
+
+        @raise BlobUploadUnknown: if the repository has no such session.
+        """
+
+    async def touch(session_id: str, now: float) -> None:
+        """Note that the session is in use. It is not an error if there is none."""
+
+    async def end(session_id: str, name: RepositoryName) -> None:
+        """
+        @raise BlobUploadUnknown: if the repository has no such session.
+        """
+
+    async def idle(before: float, count: int) -> Sequence[str]:
+        """The ids of up to C{count} sessions last used before then, longest idle first."""
+
+    async def expire(session_id: str, before: float) -> bool:
+        """End the session if it was last used before then; whether it was."""
+
+
+@frozen
+class Records:
+    """All that the database knows, by subject."""
+
+    blobs: Any
+    manifests: Any
+    tags: Any
+    uploads: Any
+
+
+#: Annotations as a referrers list carries them.
+Annotations = Mapping[str, str]

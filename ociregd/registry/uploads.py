@@ -1,0 +1,206 @@
+"""
+Upload sessions: begun, appended to, and committed as a blob, cancelled, or expired.
+
+The offset of a session is the length of its file. A refused request leaves it where it was; bytes
+that arrived before a client went away are kept, since it may resume behind them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+
+from ociregd.errors import (
+    BlobUploadUnknown,
+    DigestInvalid,
+    RangeNotSatisfiable,
+    RegistryError,
+    SizeInvalid,
+)
+from ociregd.interfaces import IBody, IUpload
+from ociregd.oci.digest import Digest
+from ociregd.oci.names import RepositoryName
+from ociregd.threads import carried_through
+
+if TYPE_CHECKING:
+    from ociregd.registry.repository import Registry
+
+SESSION_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@frozen
+class Chunk:
+    """
+    Which bytes of the blob a request says that it carries: from C{start} to before C{stop}.
+    """
+
+    start: int
+    stop: int
+
+
+@frozen
+class Uploads:
+    """
+    The upload sessions of a repository.
+    """
+
+    _registry: Registry
+    _name: RepositoryName
+
+    async def start(self, algorithm: str = "sha256") -> str:
+        """
+        Begin a session, and return its id.
+
+        @param algorithm: what the digest will probably be of: it is computed as the bytes arrive.
+        """
+        session_id = str(uuid4())
+        await self._registry.records.uploads.start(session_id, self._name, self._registry.now())
+        await self._registry.uploads.create(session_id, algorithm)
+        return session_id
+
+    async def offset(self, session_id: str) -> int:
+        """
+        How many bytes the session holds.
+
+        @raise BlobUploadUnknown: if there is no such session.
+        """
+        await self._check(session_id)
+        return await self._registry.uploads.offset(session_id)
+
+    async def append(self, session_id: str, body: IBody, chunk: Chunk | None = None) -> int:
+        """
+        Add a body to the session, and return the offset after it.
+
+        @param chunk: where the body belongs; behind what is there, if it does not say.
+        @raise BlobUploadUnknown: if there is no such session.
+        @raise RangeNotSatisfiable: if the chunk begins elsewhere, or another request is writing.
+        @raise SizeInvalid: if the body has another length than the chunk.
+        """
+        upload = await self._open(session_id, None)
+        try:
+            offset = await receive(upload, body, chunk)
+        finally:
+            await carried_through(Deferred.fromCoroutine(upload.close()))
+        await self._keep(session_id)
+        return offset
+
+    async def commit(
+        self, session_id: str, digest: Digest, body: IBody, chunk: Chunk | None = None
+    ) -> None:
+        """
+        Add a last body, perhaps an empty one, and make all bytes a blob of this repository,
+        durably.
+
+        @raise BlobUploadUnknown: if there is no such session.
+        @raise RangeNotSatisfiable: if the chunk begins elsewhere, or another request is writing.
+        @raise SizeInvalid: if the body has another length than the chunk.
+        @raise DigestInvalid: if the bytes have another digest; the session is as it was before.
+        """
+        upload = await self._open(session_id, digest.algorithm)
+        try:
+            start = upload.offset
+            try:
+                await receive(upload, body, chunk)
+                actual = await upload.digest(digest.algorithm)
+                if actual != digest:
+                    raise DigestInvalid(f"the {upload.offset} bytes of the upload have {actual}")
+            except (RegistryError, OSError):
+                await upload.truncate(start)
+                raise
+        except BaseException:
+            await carried_through(Deferred.fromCoroutine(upload.close()))
+            raise
+        # The client may go now, but half a commit helps nobody.
+        await carried_through(Deferred.fromCoroutine(self._publish(session_id, upload, digest)))
+
+    async def cancel(self, session_id: str) -> None:
+        """
+        End the session and forget its bytes.
+
+        @raise BlobUploadUnknown: if there is no such session.
+        """
+        check_session_id(session_id)
+        await self._registry.records.uploads.end(session_id, self._name)
+        await self._registry.uploads.remove(session_id)
+
+    async def _publish(self, session_id: str, upload: IUpload, digest: Digest) -> None:
+        """Make the bytes of an upload a blob, end the session, and let the upload go."""
+        registry = self._registry
+        try:
+            stored, generation = await registry.records.blobs.generation(digest)
+            while True:
+                if not stored:
+                    await upload.publish(digest, generation)
+                in_force = await registry.records.blobs.commit(
+                    session_id, self._name, digest, upload.offset, generation, registry.lease()
+                )
+                if in_force <= generation:
+                    break
+                # The blob that we met was collected, or files of our generation may be by now.
+                stored, generation = False, in_force
+        finally:
+            await upload.close()
+        await registry.uploads.remove(session_id)
+
+    async def _open(self, session_id: str, algorithm: str | None) -> IUpload:
+        await self._check(session_id)
+        return await self._registry.uploads.open(session_id, algorithm)
+
+    async def _check(self, session_id: str) -> float:
+        """When the session was last touched; refuses what is none of this repository's."""
+        check_session_id(session_id)
+        touched: float = await self._registry.records.uploads.touched(session_id, self._name)
+        return touched
+
+    async def _keep(self, session_id: str) -> None:
+        """
+        Note that the session is in use: seldom, since each note is a commit.
+
+        While a request writes to it, a session does not expire whatever the note says.
+        """
+        touched, now = await self._check(session_id), self._registry.now()
+        if now - touched > self._registry.policy.lifetime_seconds / 4:
+            await self._registry.records.uploads.touch(session_id, now)
+
+
+def check_session_id(session_id: str) -> None:
+    """
+    @raise BlobUploadUnknown: if it cannot be the id of a session.
+    """
+    if not SESSION_ID.fullmatch(session_id):
+        raise BlobUploadUnknown("begin a new upload")
+
+
+def check_chunk(chunk: Chunk, offset: int) -> None:
+    """
+    @raise RangeNotSatisfiable: if the chunk does not continue the session.
+    """
+    if chunk.start != offset or chunk.stop <= chunk.start:
+        raise RangeNotSatisfiable(f"the next chunk has to begin at {offset}", offset)
+
+
+async def receive(upload: IUpload, body: IBody, chunk: Chunk | None) -> int:
+    """
+    Write a body to an upload, and return the offset after it.
+
+    @raise RangeNotSatisfiable: if the chunk does not continue the session.
+    @raise SizeInvalid: if the body has another length than the chunk; it is taken back.
+    """
+    start = upload.offset
+    if chunk is not None:
+        check_chunk(chunk, start)
+        expected = chunk.stop - chunk.start
+        if body.length is not None and body.length != expected:
+            raise SizeInvalid(
+                f"Content-Range announces {expected} bytes, and Content-Length {body.length}"
+            )
+    await body.deliver_to(upload)
+    offset = await upload.flushed()
+    if chunk is not None and offset != chunk.stop:
+        await upload.truncate(start)
+        raise SizeInvalid(f"Content-Range announced {expected} bytes, but {offset - start} came")
+    return offset

@@ -1,0 +1,141 @@
+"""
+The composition root: settings and a reactor make one service. Read it from top to bottom.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+from twisted.application.internet import TimerService
+from twisted.application.service import IService, MultiService, Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IReactorTime
+
+from ociregd.errors import RegistryError
+from ociregd.registry.expiry import UploadExpiry
+from ociregd.registry.repository import Policy, Registry
+from ociregd.settings import Settings
+from ociregd.storage.disk import DiskBlobStore, DiskUploads, Tree
+from ociregd.storage.metadata import records_in
+from ociregd.storage.migrations import SchemaTooNew, migrations
+from ociregd.storage.sqlite import SqliteDatabase
+from ociregd.threads import WorkerService
+from ociregd.web.api import registry_resource
+from ociregd.web.channel import Patience
+from ociregd.web.site import RegistrySite, SiteService
+
+#: Threads for files: one that waits for a slow disk must not stop the others.
+FILE_THREADS = 16
+
+#: Threads for the database: one writes, the others read.
+DATABASE_THREADS = 4
+
+
+def registry_service(settings: Settings, reactor: Any) -> IService:
+    """
+    The whole daemon as a service that is not started yet.
+
+    @raise ValueError: if an endpoint string in C{listen} means nothing.
+    """
+    tree = Tree(Path(settings.storage.root))
+    files = WorkerService(reactor, "files", FILE_THREADS)
+    queries = WorkerService(reactor, "database", DATABASE_THREADS)
+    database = SqliteDatabase(str(tree.root / "metadata.sqlite3"), queries.in_thread)
+    uploads = DiskUploads(tree, files.in_thread)
+    registry = Registry(
+        blobs=DiskBlobStore(tree, files.in_thread),
+        uploads=uploads,
+        records=records_in(database),
+        now=time.time,
+        in_thread=files.in_thread,
+        policy=policy_of(settings),
+    )
+    expiry = UploadExpiry(uploads, registry.records, time.time, settings.uploads.lifetime)
+    site = RegistrySite(registry_resource(registry), reactor, patience_of(settings))
+    endpoints = {text: serverFromString(reactor, text) for text in settings.listen}
+    daemon = OrderedService()
+    for service in (
+        StorageService(tree, database),
+        files,
+        queries,
+        upload_expiry_service(expiry, reactor, settings.uploads.sweep_interval),
+        SiteService(site, endpoints, settings.operations.grace),
+    ):
+        service.setServiceParent(daemon)
+    return daemon
+
+
+def policy_of(settings: Settings) -> Policy:
+    """What the settings say to the registry."""
+    return Policy(
+        deletes=settings.registry.deletes,
+        manifest_bytes=settings.limits.manifest_bytes,
+        lifetime_seconds=settings.uploads.lifetime,
+    )
+
+
+def patience_of(settings: Settings) -> Patience:
+    """What the settings say about slow clients."""
+    limits = settings.limits
+    return Patience(
+        idle_seconds=limits.idle_time,
+        header_seconds=limits.header_time,
+        rate_seconds=limits.rate_time,
+        body_rate=limits.body_rate,
+        reader_rate=limits.reader_rate,
+    )
+
+
+def upload_expiry_service(
+    expiry: UploadExpiry, clock: IReactorTime, interval: float
+) -> TimerService:
+    """
+    Sweeps at intervals, at once when it starts.
+    """
+    service = TimerService(interval, expiry.sweep)
+    service.clock = clock
+    return service
+
+
+class StorageService(Service):
+    """
+    Makes the tree and the database ready, and closes the database.
+
+    Both block, and may: the reactor does not run yet, or serves nobody any more.
+    """
+
+    def __init__(self, tree: Tree, database: SqliteDatabase) -> None:
+        self._tree = tree
+        self._database = database
+
+    def startService(self) -> None:
+        super().startService()
+        try:
+            self._tree.prepare()
+            self._database.open(migrations())
+        except (OSError, RegistryError, SchemaTooNew, sqlite3.Error) as problem:
+            raise SystemExit(f"ociregd: cannot use {self._tree.root}: {problem}") from None
+
+    def stopService(self) -> None:
+        super().stopService()
+        self._database.close()
+
+
+class OrderedService(MultiService):
+    """
+    Starts its parts one after the other, and stops them the other way round, each when the one
+    before has ended: requests that may still finish need the threads, and the threads the
+    database.
+    """
+
+    def stopService(self) -> Deferred[None]:
+        Service.stopService(self)
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        for service in reversed(list(self)):
+            await maybeDeferred(service.stopService)

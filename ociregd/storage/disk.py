@@ -1,0 +1,217 @@
+"""
+The tree of files below the storage root, and nothing else knows it:
+
+    blobs/<algorithm>/<first two>/<encoded>.<generation>    immutable; shared by all repositories
+    uploads/<session id>                                    append-only; on the same file system
+
+Nothing here lists a directory: the database says what exists.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import OrderedDict
+from pathlib import Path
+
+from attrs import define, field
+from zope.interface import implementer
+
+from ociregd.errors import BlobUploadUnknown
+from ociregd.interfaces import Blob, IBlobReader, IBlobStore, InThread, IUpload, IUploads
+from ociregd.oci.digest import ALGORITHMS, Digest, Hasher
+from ociregd.storage.refusals import refusing
+from ociregd.storage.writing import DiskUpload, HashState, lock_file
+from ociregd.threads import Lane, carried_through
+
+#: How many running hashes are remembered between the requests of their sessions. A forgotten one is
+#: had again by reading the file.
+REMEMBERED_HASHES = 1024
+
+NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def publish_file(path: Path, fd: int, name: Path) -> None:
+    """
+    Give the open file of a session its final name as well, durably; blocks.
+
+    In this order and no other: the bytes are on disk, then they have their name, then the directory
+    says so. Only after that may the database. A crash between any two leaves a file that nobody
+    refers to, and a session that can be committed again.
+
+    @raise BlobUploadUnknown: if the session was cancelled meanwhile.
+    """
+    with refusing():
+        try:
+            os.fsync(fd)
+        except OSError:
+            # The system reports a failed write once and then forgets it: another fsync would
+            # succeed over bytes that never reached the disk. So they have to come again.
+            os.ftruncate(fd, 0)
+            raise
+        try:
+            os.link(path, name)
+        except FileExistsError:
+            # Left by a crash, or another commit of the same bytes is as far as we are. What has
+            # this name was synced before it was given it.
+            pass
+        except FileNotFoundError:
+            raise BlobUploadUnknown("begin a new upload") from None
+        sync_directory(name.parent)
+
+
+@define
+class Tree:
+    """
+    Where each file is.
+    """
+
+    root: Path
+
+    def blob(self, digest: Digest, generation: int) -> Path:
+        encoded = digest.encoded
+        return self.root / "blobs" / digest.algorithm / encoded[:2] / f"{encoded}.{generation}"
+
+    def upload(self, session_id: str) -> Path:
+        return self.root / "uploads" / session_id
+
+    def prepare(self) -> None:
+        """
+        Make every directory, durably; blocks, and is done once.
+
+        A directory made in passing would have to be synced in its parent before the first blob in
+        it is promised to anybody, by everyone who comes upon it.
+        """
+        with refusing():
+            blobs = self.root / "blobs"
+            for directory in (self.root, blobs, self.root / "uploads"):
+                directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+            for algorithm in ALGORITHMS:
+                if not (blobs / algorithm).exists():
+                    growing = blobs / f"{algorithm}.new"
+                    for first in range(256):
+                        (growing / f"{first:02x}").mkdir(mode=0o750, parents=True, exist_ok=True)
+                    sync_directory(growing)
+                    growing.rename(blobs / algorithm)
+            for directory in (blobs, self.root, self.root.parent):
+                sync_directory(directory)
+
+
+@implementer(IUploads)
+@define
+class DiskUploads:
+    """
+    The files of upload sessions.
+    """
+
+    _tree: Tree
+    _in_thread: InThread
+    _hashes: OrderedDict[str, HashState] = field(factory=OrderedDict, init=False)
+
+    async def create(self, session_id: str, algorithm: str) -> None:
+        def make() -> None:
+            with refusing():
+                os.close(os.open(self._tree.upload(session_id), NEW_FILE, 0o640))
+
+        await self._in_thread(make)
+        self._remember(session_id, HashState(Hasher(algorithm)))
+
+    async def open(self, session_id: str, algorithm: str | None) -> IUpload:
+        path = self._tree.upload(session_id)
+        fd, offset = await carried_through(
+            self._in_thread(lock_file, str(path)), undo=lambda opened: os.close(opened[0])
+        )
+        state = self._hashes.pop(session_id, None)
+        wanted = algorithm or (state.hasher.algorithm if state is not None else "sha256")
+        # A hash of more than the file holds is of bytes that somebody has taken back.
+        if state is None or state.hasher.algorithm != wanted or state.offset > offset:
+            state = HashState(Hasher(wanted))
+
+        def publish(fd: int, digest: Digest, generation: int) -> None:
+            publish_file(path, fd, self._tree.blob(digest, generation))
+
+        def closed(final: HashState) -> None:
+            self._remember(session_id, final)
+
+        return DiskUpload(fd, offset, state, Lane(self._in_thread), publish, closed)
+
+    async def offset(self, session_id: str) -> int:
+        def length() -> int:
+            try:
+                return self._tree.upload(session_id).stat().st_size
+            except FileNotFoundError:
+                raise BlobUploadUnknown("begin a new upload") from None
+
+        return int(await self._in_thread(length))
+
+    def _remember(self, session_id: str, state: HashState) -> None:
+        self._hashes[session_id] = state
+        if len(self._hashes) > REMEMBERED_HASHES:
+            self._hashes.popitem(last=False)
+
+    async def remove(self, session_id: str) -> None:
+        self._hashes.pop(session_id, None)
+
+        def unlink() -> None:
+            with refusing():
+                self._tree.upload(session_id).unlink(missing_ok=True)
+
+        await self._in_thread(unlink)
+
+
+@implementer(IBlobReader)
+@define
+class DiskBlobReader:
+    """
+    One open file.
+    """
+
+    _fd: int
+    _lane: Lane
+    _open: bool = field(default=True, init=False)
+
+    async def read(self, start: int, count: int) -> bytes:
+        data: bytes = await self._lane.run(os.pread, self._fd, count, start)
+        return data
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            self._lane.run(os.close, self._fd)
+
+
+@implementer(IBlobStore)
+@define
+class DiskBlobStore:
+    """
+    The files of blobs.
+    """
+
+    _tree: Tree
+    _in_thread: InThread
+
+    async def open(self, blob: Blob) -> IBlobReader:
+        path = self._tree.blob(blob.digest, blob.generation)
+
+        def open_whole() -> int:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            if (size := os.fstat(fd).st_size) != blob.size:
+                os.close(fd)
+                raise OSError(errno.EIO, f"has {size} bytes instead of {blob.size}", str(path))
+            return fd
+
+        fd = await carried_through(self._in_thread(open_whole), undo=os.close)
+        return DiskBlobReader(fd, Lane(self._in_thread))
+
+    async def remove(self, digest: Digest, generation: int) -> None:
+        path = self._tree.blob(digest, generation)
+        await self._in_thread(lambda: path.unlink(missing_ok=True))

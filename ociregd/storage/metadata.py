@@ -1,0 +1,23 @@
+"""
+The metadata store: all records over one database, and the service that opens and closes it.
+"""
+
+from __future__ import annotations
+
+from ociregd.interfaces import IDatabase, Records
+from ociregd.storage.blob_records import BlobRecords
+from ociregd.storage.listing_records import TagRecords
+from ociregd.storage.manifest_records import ManifestRecords
+from ociregd.storage.upload_records import UploadRecords
+
+
+def records_in(database: IDatabase) -> Records:
+    """
+    What the registry knows, kept in C{database}.
+    """
+    return Records(
+        blobs=BlobRecords(database),
+        manifests=ManifestRecords(database),
+        tags=TagRecords(database),
+        uploads=UploadRecords(database),
+    )

@@ -1,0 +1,208 @@
+"""
+Metadata in SQLite: nothing to set up, one writer, any number of readers.
+
+An interaction is a coroutine, but here its cursor never waits: it runs whole in one trip to a
+thread. Transactions that come while one is being committed share the next commit, each in a
+savepoint of its own, so that the disk is waited for once and not once for each.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ociregd.errors import StorageFull, StorageReadOnly
+from ociregd.interfaces import ICursor, IDatabase, Interaction, InThread
+from ociregd.storage.migrations import Migration, migrate
+
+T = TypeVar("T")
+
+#: How long a transaction waits for another process.
+BUSY_SECONDS = 30.0
+
+#: Transactions that share one commit, at most.
+BATCH = 64
+
+REFUSALS: dict[int, Callable[[], Exception]] = {
+    sqlite3.SQLITE_FULL: lambda: StorageFull("the storage of the registry's database is full"),
+    sqlite3.SQLITE_READONLY: lambda: StorageReadOnly("the registry's database takes no writes"),
+    # A full file system can also show when the shared memory of the log is made.
+    sqlite3.SQLITE_IOERR_SHMSIZE: lambda: StorageFull("the storage of the database is full"),
+}
+
+
+def refusal_for(problem: sqlite3.Error) -> Exception:
+    """What a client is told: a refusal if the error is one that passes, else the error."""
+    code = getattr(problem, "sqlite_errorcode", 0)
+    refusal = REFUSALS.get(code) or REFUSALS.get(code & 0xFF)
+    return refusal() if refusal is not None else problem
+
+
+@implementer(ICursor)
+@frozen
+class SqliteCursor:
+    """
+    Statements on one connection. Nothing here ever suspends.
+    """
+
+    _connection: sqlite3.Connection
+
+    async def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+        return self._connection.execute(sql, parameters).fetchall()
+
+    async def change(self, sql: str, *parameters: object) -> int:
+        return self._connection.execute(sql, parameters).rowcount
+
+
+def run_to_end(interaction: Interaction[T], cursor: ICursor, args: tuple[object, ...]) -> T:
+    """
+    Run an interaction on a cursor that never suspends.
+    """
+    coroutine: Any = interaction(cursor, *args)
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    coroutine.close()
+    raise RuntimeError(f"{interaction} waited for something other than its cursor")
+
+
+@frozen
+class Job:
+    """A transaction that waits for its turn."""
+
+    interaction: Interaction[Any]
+    args: tuple[object, ...]
+    done: Deferred[Any] = field(factory=Deferred)
+
+
+@implementer(IDatabase)
+@define(eq=False)
+class SqliteDatabase:
+    """
+    @ivar _readers: connections that no thread is using.
+    """
+
+    _path: str
+    _in_thread: InThread
+    _writer: sqlite3.Connection | None = field(default=None, init=False)
+    _readers: list[sqlite3.Connection] = field(factory=list, init=False)
+    _waiting: list[Job] = field(factory=list, init=False)
+    _writing: bool = field(default=False, init=False)
+
+    def open(self, wanted: Sequence[Migration]) -> None:
+        """
+        Open or make the database, and bring it to the newest schema; blocks.
+
+        @raise SchemaTooNew: if a newer program has used it.
+        @raise StorageFull: if there is no room for it.
+        @raise sqlite3.Error: if it cannot be opened.
+        """
+        self._writer = writer = self._connect()
+        # In write-ahead mode, NORMAL would lose transactions in a power cut that somebody was told
+        # about; FULL syncs each commit.
+        for pragma in ("journal_mode = WAL", "synchronous = FULL"):
+            writer.execute(f"PRAGMA {pragma}")
+        [outcome] = self._write([Job(migrate, (wanted,))])
+        if isinstance(outcome, Failure):
+            outcome.raiseException()
+
+    def close(self) -> None:
+        """Close all connections; blocks. Nothing may be under way."""
+        for connection in self._readers:
+            connection.close()
+        self._readers.clear()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    async def transact(self, interaction: Interaction[T], *args: object) -> T:
+        job = Job(interaction, args)
+        self._waiting.append(job)
+        if not self._writing:
+            self._write_next()
+        result: T = await job.done
+        return result
+
+    async def read(self, interaction: Interaction[T], *args: object) -> T:
+        result: T = await self._in_thread(self._read, interaction, args)
+        return result
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA cache_size = -8192")
+        return connection
+
+    def _read(self, interaction: Interaction[Any], args: tuple[object, ...]) -> Any:
+        """In the thread."""
+        try:
+            connection = self._readers.pop()
+        except IndexError:
+            connection = self._connect()
+            connection.execute("PRAGMA query_only = 1")
+        try:
+            connection.execute("BEGIN")
+            try:
+                return run_to_end(interaction, SqliteCursor(connection), args)
+            finally:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error as problem:
+            raise refusal_for(problem) from problem
+        finally:
+            self._readers.append(connection)
+
+    def _write_next(self) -> None:
+        jobs, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+        self._writing = True
+        self._in_thread(self._write, jobs).addBoth(self._written, jobs)
+
+    def _written(self, outcomes: list[object] | Failure, jobs: list[Job]) -> None:
+        if self._waiting:
+            self._write_next()
+        else:
+            self._writing = False
+        if isinstance(outcomes, Failure):
+            outcomes = [outcomes] * len(jobs)
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            job.done.callback(outcome)
+
+    def _write(self, jobs: list[Job]) -> list[object]:
+        """In the thread: all jobs in one transaction; a result or a failure for each."""
+        connection = self._writer
+        assert connection is not None, "the database is not open"
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                outcomes = [self._outcome(connection, job) for job in jobs]
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as problem:
+            raise refusal_for(problem) from problem
+        return outcomes
+
+    def _outcome(self, connection: sqlite3.Connection, job: Job) -> object:
+        connection.execute("SAVEPOINT job")
+        try:
+            result: object = run_to_end(job.interaction, SqliteCursor(connection), job.args)
+        except sqlite3.OperationalError:
+            # Full, broken or read-only: that is not the fault of this job alone.
+            raise
+        except Exception:
+            failure = Failure()
+            connection.execute("ROLLBACK TO job")
+            connection.execute("RELEASE job")
+            return failure
+        connection.execute("RELEASE job")
+        return result

@@ -1,0 +1,217 @@
+"""
+The file of one upload session while it is written: batches go to a thread that writes and hashes.
+
+Both release the interpreter's lock, so the reactor goes on meanwhile. The offset is the length of
+the file and nothing else; the hash of its bytes is a convenience that can be had again by reading
+them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IConsumer, IPushProducer
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ociregd.errors import BlobUploadUnknown, RangeNotSatisfiable
+from ociregd.interfaces import IUpload
+from ociregd.oci.digest import Digest, Hasher
+from ociregd.storage.refusals import refusing
+from ociregd.threads import Lane
+
+#: Pause the producer when this much waits for the thread. With what one read of a socket brings on
+#: top, it is what an upload costs in memory, whatever its size.
+HIGH_WATER_BYTES = 1024 * 1024
+
+#: Chunks smaller than this are joined, so that a body cut into single bytes costs no more memory.
+SMALL_BYTES = 4096
+
+READ_BYTES = 1024 * 1024
+
+
+def lock_file(path: str) -> tuple[int, int]:
+    """
+    Open and lock the file of a session; runs in a thread.
+
+    The lock is the system's: it ends with the process, and other processes on this storage heed it.
+
+    @return: the file descriptor and the length of the file.
+    @raise RangeNotSatisfiable: if somebody holds the lock.
+    @raise BlobUploadUnknown: if there is no such file.
+    """
+    try:
+        with refusing():
+            fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise BlobUploadUnknown("begin a new upload") from None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Whoever held the lock before may have ended the session since we opened the file.
+        os.stat(path)
+    except BlockingIOError:
+        offset = os.fstat(fd).st_size
+        os.close(fd)
+        raise RangeNotSatisfiable(
+            "another request is writing to this upload; wait for it to end", offset
+        ) from None
+    except FileNotFoundError:
+        os.close(fd)
+        raise BlobUploadUnknown("begin a new upload") from None
+    return fd, os.fstat(fd).st_size
+
+
+@define
+class HashState:
+    """
+    The hash of the first C{offset} bytes of a session.
+    """
+
+    hasher: Hasher
+    offset: int = 0
+
+    def copy(self) -> HashState:
+        return HashState(self.hasher.copy(), self.offset)
+
+    def catch_up(self, fd: int) -> None:
+        """Read what the file has beyond; runs in a thread."""
+        while data := os.pread(fd, READ_BYTES, self.offset):
+            self.hasher.update(data)
+            self.offset += len(data)
+
+
+@implementer(IUpload, IConsumer)
+@define(eq=False)
+class DiskUpload:
+    """
+    An open, locked upload session. See L{IUpload} for what each method promises.
+
+    @ivar _state: the running hash; behind the file when another process wrote to it.
+    @ivar _queued: chunks that wait for the thread; C{_queued_bytes} also counts what it holds.
+    """
+
+    _fd: int
+    offset: int
+    _state: HashState
+    _lane: Lane
+    _publish: Callable[[int, Digest, int], None]
+    _closed: Callable[[HashState], None]
+    _queued: list[bytes | bytearray] = field(factory=list, init=False)
+    _queued_bytes: int = field(default=0, init=False)
+    _writing: bool = field(default=False, init=False)
+    _failure: Failure | None = field(default=None, init=False)
+    _producer: IPushProducer | None = field(default=None, init=False)
+    _paused: bool = field(default=False, init=False)
+    _flushed: Deferred[int] | None = field(default=None, init=False)
+    _open: bool = field(default=True, init=False)
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        if not streaming:
+            raise RuntimeError("only push producers can be paused")
+        self._producer, self._paused = producer, False
+
+    def unregisterProducer(self) -> None:
+        self._producer = None
+
+    def write(self, data: bytes) -> None:
+        if self._failure is not None:
+            return
+        if self._queued and len(data) < SMALL_BYTES:
+            last = self._queued[-1]
+            if len(last) >= SMALL_BYTES or not isinstance(last, bytearray):
+                self._queued.append(last := bytearray())
+            last += data
+        else:
+            self._queued.append(data)
+        self._queued_bytes += len(data)
+        if not self._writing:
+            self._next_batch()
+        if self._queued_bytes >= HIGH_WATER_BYTES and not self._paused and self._producer:
+            self._paused = True
+            self._producer.pauseProducing()
+
+    def flushed(self) -> Deferred[int]:
+        if self._failure is not None:
+            return fail(self._failure)
+        if not self._writing:
+            return succeed(self.offset)
+        self._flushed = Deferred()
+        return self._flushed
+
+    async def digest(self, algorithm: str) -> Digest:
+        if algorithm != self._state.hasher.algorithm:
+            self._state = HashState(Hasher(algorithm))
+        await self._lane.run(self._state.catch_up, self._fd)
+        return self._state.hasher.digest()
+
+    async def truncate(self, offset: int) -> None:
+        if offset == self.offset:
+            return
+
+        def cut() -> None:
+            with refusing():
+                os.ftruncate(self._fd, offset)
+
+        await self._lane.run(cut)
+        self._state = HashState(Hasher(self._state.hasher.algorithm))
+        self.offset = offset
+
+    async def publish(self, digest: Digest, generation: int) -> None:
+        await self._lane.run(self._publish, self._fd, digest, generation)
+
+    async def close(self) -> None:
+        if self._open:
+            self._open = False
+            # In the thread, since closing the last descriptor of a large removed file takes its
+            # time.
+            await self._lane.run(os.close, self._fd)
+            self._closed(self._state)
+
+    def _next_batch(self) -> None:
+        batch, self._queued = self._queued, []
+        self._writing = True
+        self._lane.run(self._append, batch).addCallbacks(self._appended, self._failed)
+
+    def _append(self, batch: list[bytes | bytearray]) -> int:
+        """In the thread: write and hash; returns how many bytes there were."""
+        start, state = self.offset, self._state
+        if state.offset != start:
+            state.catch_up(self._fd)
+        for chunk in batch:
+            rest = memoryview(chunk)
+            while rest:
+                with refusing():
+                    written = os.pwrite(self._fd, rest, self.offset)
+                state.hasher.update(rest[:written])
+                self.offset += written
+                state.offset = self.offset
+                rest = rest[written:]
+        return self.offset - start
+
+    def _appended(self, count: int) -> None:
+        self._queued_bytes -= count
+        if self._queued and self._open:
+            self._next_batch()
+        else:
+            self._writing = False
+            if self._flushed is not None:
+                flushed, self._flushed = self._flushed, None
+                flushed.callback(self.offset)
+        if self._paused and self._queued_bytes < HIGH_WATER_BYTES and self._producer:
+            self._paused = False
+            self._producer.resumeProducing()
+
+    def _failed(self, failure: Failure) -> None:
+        # The first error is the one that counts: nothing more is written after it.
+        self._failure, self._writing = failure, False
+        self._queued, self._queued_bytes = [], 0
+        if self._producer is not None:
+            self._producer.stopProducing()
+        if self._flushed is not None:
+            flushed, self._flushed = self._flushed, None
+            flushed.errback(failure)

@@ -1,0 +1,83 @@
+"""
+C{twistd ociregd}: words into values, and the one place that meets the reactor.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve
+from twisted.application.service import IService
+from twisted.python import usage
+
+from ociregd.service import registry_service
+from ociregd.settings import Settings, SettingsError, parse
+
+DEFAULT_CONFIG = "/etc/ociregd/ociregd.toml"
+
+
+class Options(usage.Options):
+    """What the command line says."""
+
+    synopsis = "[--config FILE] [--root DIR] [--listen ENDPOINT]"
+    longdesc = (
+        "An OCI registry: container runtimes push images to it and pull them from it. Without any "
+        f"option the configuration is {DEFAULT_CONFIG}; with --root none is needed, and everything "
+        "else has its default. Options win over the configuration. Stop it with SIGTERM: requests "
+        "under way finish first."
+    )
+    optParameters = [
+        ["config", "c", None, f"The configuration file. [default: {DEFAULT_CONFIG}]"],
+        ["root", "r", None, "The directory for blobs and metadata."],
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["listen"] = []
+
+    def opt_listen(self, endpoint: str) -> None:
+        """
+        Where to listen: a Twisted endpoint string, like tcp:5000:interface=127.0.0.1. May be given
+        more than once.
+        """
+        self["listen"].append(endpoint)
+
+    opt_l = opt_listen
+
+    def postOptions(self) -> None:
+        try:
+            self.settings = self._settings()
+        except SettingsError as problem:
+            raise usage.UsageError(f"{self['config']}: {problem}") from None
+        except (OSError, UnicodeDecodeError) as problem:
+            raise usage.UsageError(f"{self['config']}: {problem}") from None
+
+    def _settings(self) -> Settings:
+        if self["config"] is None and self["root"] is None:
+            self["config"] = DEFAULT_CONFIG
+        text = Path(self["config"]).read_text("utf-8") if self["config"] is not None else ""
+        settings = parse(text)
+        if self["root"] is not None:
+            root = str(Path(self["root"]).absolute())
+            settings = evolve(settings, storage=evolve(settings.storage, root=root))
+        if self["listen"]:
+            settings = evolve(settings, listen=tuple(self["listen"]))
+        return settings
+
+
+def makeService(options: Options) -> IService:
+    """
+    Called by twistd.
+    """
+    from twisted.internet import reactor
+
+    # Twisted's timers follow the time of day: if that is set back, none fires until it has caught
+    # up. The reactor asks this attribute for the time, and nothing that is stored comes from it.
+    reactor_clock: Any = reactor
+    reactor_clock.seconds = time.monotonic
+    try:
+        return registry_service(options.settings, reactor)
+    except (ValueError, OSError) as problem:
+        raise SystemExit(f"ociregd: listen: {problem}") from None

@@ -1,0 +1,348 @@
+"""
+Every route of the OCI distribution specification, in the order of its endpoint table.
+
+A handler parses what the URL says, asks the registry, and describes the answer. Routes capture
+loosely, since a strict pattern would make a bad name an unknown page instead of C{NAME_INVALID}.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+from uuid import uuid4
+
+from klein import Klein
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import BaseConverter
+
+from ociregd.errors import DigestInvalid, RangeNotSatisfiable, RegistryError
+from ociregd.oci.digest import Digest, parse_algorithm
+from ociregd.oci.mediatypes import OCI_INDEX
+from ociregd.oci.names import RepositoryName, parse_reference
+from ociregd.registry.repository import Registry, Repository
+from ociregd.web.answers import (
+    blob_created,
+    describe_upload,
+    mount_blob,
+    nothing,
+    parse_target,
+    send_json,
+    upload_accepted,
+    wanted_chunk,
+    wanted_tags,
+)
+from ociregd.web.blobs import describe_blob, not_modified, send_blob
+from ociregd.web.errors import INCIDENT, Refusal, refuse, render
+from ociregd.web.links import Window, argument, manifest_location, next_link
+from ociregd.web.sending import send_bytes
+from ociregd.web.streaming import StreamingRequest
+
+UNROUTABLE = Refusal(404, "UNSUPPORTED", "the registry has no such endpoint")
+WRONG_METHOD = Refusal(405, "UNSUPPORTED", "the endpoint does not take this method")
+
+
+#: On every answer. Docker's clients once told registries by the first; the others keep browsers
+#: from guessing what a blob is.
+HEADERS = {
+    "docker-distribution-api-version": "registry/2.0",
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "sandbox",
+    "server": "ociregd",
+}
+
+
+class NameConverter(BaseConverter):
+    """Repository names contain slashes, so they span URL segments."""
+
+    part_isolating = False
+    regex = ".+?"
+
+
+class RegistryAPI:
+    """
+    The registry, over HTTP.
+    """
+
+    app = Klein()
+    app.url_map.converters["name"] = NameConverter
+    # No redirects: they would go to whatever host the client claims to have asked.
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    app.url_map.redirect_defaults = False
+    _log = Logger()
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def _repository(self, name: str) -> Repository:
+        return self._registry.repository(RepositoryName.parse(name))
+
+    @app.route("/v2/", methods=["GET", "HEAD"])
+    async def ping(self, request: StreamingRequest) -> bytes:
+        """
+        end-1: this is a registry.
+        """
+        return await send_json(request, {})
+
+    @app.route("/v2/<name:name>/blobs/<digest>", methods=["GET", "HEAD"])
+    async def pull_blob(self, request: StreamingRequest, name: str, digest: str) -> bytes:
+        """
+        end-2: the bytes of a blob, or ranges of them.
+        """
+        blobs, wanted = self._repository(name).blobs, Digest.parse(digest)
+        if request.method == b"HEAD":
+            describe_blob(request, await blobs.promise(wanted))
+            return b""
+        blob, reader = await blobs.open(wanted)
+        try:
+            if describe_blob(request, blob):
+                return b""
+            return await send_blob(request, blob, reader)
+        finally:
+            reader.close()
+
+    @app.route("/v2/<name:name>/manifests/<reference>", methods=["GET", "HEAD"])
+    async def pull_manifest(self, request: StreamingRequest, name: str, reference: str) -> bytes:
+        """
+        end-3: a manifest, byte for byte as it was pushed, whatever the client accepts.
+        """
+        manifests = self._repository(name).manifests
+        manifest = await manifests.get(parse_reference(reference))
+        if not_modified(request, manifest.digest):
+            return b""
+        request.setHeader(b"content-type", manifest.media_type)
+        request.setHeader(b"content-length", b"%d" % len(manifest.body))
+        if request.method == b"GET":
+            await send_bytes(request, manifest.body)
+        return b""
+
+    @app.route("/v2/<name:name>/blobs/uploads/", methods=["POST"])
+    async def start_upload(self, request: StreamingRequest, name: str) -> bytes:
+        """
+        end-4a, 4b, 4c, 11: begin an upload; or push a blob at once; or mount one.
+        """
+        repository = self._repository(name)
+        mount, digest = argument(request.args, b"mount"), argument(request.args, b"digest")
+        if mount is not None:
+            mounted = await mount_blob(repository, mount, argument(request.args, b"from"))
+            if mounted is not None:
+                return blob_created(request, repository.name, mounted)
+        elif digest is not None:
+            return await self._push_at_once(request, repository, Digest.parse(digest))
+        hint = argument(request.args, b"digest-algorithm")
+        algorithm = parse_algorithm(hint) if hint is not None else "sha256"
+        session_id = await repository.uploads.start(algorithm)
+        return upload_accepted(request, repository.name, session_id, 0)
+
+    async def _push_at_once(
+        self, request: StreamingRequest, repository: Repository, digest: Digest
+    ) -> bytes:
+        session_id = await repository.uploads.start(digest.algorithm)
+        committed = False
+        try:
+            await repository.uploads.commit(session_id, digest, request.incoming)
+            committed = True
+        finally:
+            # Nobody was told about the session, so nobody can resume it.
+            if not committed:
+                await repository.uploads.cancel(session_id)
+        return blob_created(request, repository.name, digest)
+
+    @app.route("/v2/<name:name>/blobs/uploads/<session_id>", methods=["PATCH"])
+    async def push_chunk(self, request: StreamingRequest, name: str, session_id: str) -> bytes:
+        """
+        end-5: append to an upload: the next chunk, or everything that comes.
+        """
+        repository = self._repository(name)
+        chunk = wanted_chunk(request)
+        try:
+            offset = await repository.uploads.append(session_id, request.incoming, chunk)
+        except RangeNotSatisfiable as problem:
+            describe_upload(request, repository.name, session_id, problem.offset)
+            raise
+        return upload_accepted(request, repository.name, session_id, offset)
+
+    @app.route("/v2/<name:name>/blobs/uploads/<session_id>", methods=["PUT"])
+    async def push_blob(self, request: StreamingRequest, name: str, session_id: str) -> bytes:
+        """
+        end-6: end an upload, perhaps with a last chunk, and make it a blob.
+        """
+        repository = self._repository(name)
+        digest = argument(request.args, b"digest")
+        if digest is None:
+            raise DigestInvalid("say ?digest= when an upload ends")
+        wanted, chunk = Digest.parse(digest), wanted_chunk(request)
+        try:
+            await repository.uploads.commit(session_id, wanted, request.incoming, chunk)
+        except RangeNotSatisfiable as problem:
+            describe_upload(request, repository.name, session_id, problem.offset)
+            raise
+        return blob_created(request, repository.name, wanted)
+
+    @app.route("/v2/<name:name>/blobs/uploads/<session_id>", methods=["GET", "HEAD"])
+    async def stat_upload(self, request: StreamingRequest, name: str, session_id: str) -> bytes:
+        """
+        end-13: how far an upload has come.
+        """
+        repository = self._repository(name)
+        offset = await repository.uploads.offset(session_id)
+        describe_upload(request, repository.name, session_id, offset)
+        request.setResponseCode(204)
+        return b""
+
+    @app.route("/v2/<name:name>/blobs/uploads/<session_id>", methods=["DELETE"])
+    async def cancel_upload(self, request: StreamingRequest, name: str, session_id: str) -> bytes:
+        """
+        end-14: forget an upload.
+        """
+        await self._repository(name).uploads.cancel(session_id)
+        request.setHeader(b"docker-upload-uuid", session_id)
+        request.setResponseCode(204)
+        return b""
+
+    @app.route("/v2/<name:name>/manifests/<reference>", methods=["PUT"])
+    async def push_manifest(self, request: StreamingRequest, name: str, reference: str) -> bytes:
+        """
+        end-7a, 7b: push a manifest by tag, or by digest and any number of tags.
+        """
+        repository = self._repository(name)
+        target = parse_target(reference)
+        tags = wanted_tags(request) if isinstance(target, Digest) else []
+        limit = self._registry.policy.manifest_bytes
+        body = await request.incoming.read(limit)
+        content_type = request.getHeader("content-type")
+        pushed = await repository.manifests.put(target, tags, body, content_type)
+        request.setHeader(b"location", manifest_location(repository.name, pushed.digest))
+        request.setHeader(b"docker-content-digest", str(pushed.digest))
+        if pushed.subject is not None:
+            request.setHeader(b"oci-subject", pushed.subject)
+        if tags:
+            request.responseHeaders.setRawHeaders("oci-tag", [str(tag) for tag in tags])
+        return nothing(request, 201)
+
+    @app.route("/v2/<name:name>/tags/list", methods=["GET", "HEAD"])
+    async def list_tags(self, request: StreamingRequest, name: str) -> bytes:
+        """
+        end-8a, 8b: the tags of a repository, in bytewise order.
+        """
+        repository, window = self._repository(name), Window.of(request.args)
+        page = await repository.tags.page(window.last, window.count)
+        if page.more and page.names:
+            link = next_link(
+                f"/v2/{repository.name}/tags/list", request.args, window, page.names[-1]
+            )
+            request.setHeader(b"link", link)
+        return await send_json(request, {"name": str(repository.name), "tags": page.names})
+
+    @app.route("/v2/<name:name>/manifests/<reference>", methods=["DELETE"])
+    async def delete_manifest(self, request: StreamingRequest, name: str, reference: str) -> bytes:
+        """
+        end-9: delete a manifest with its tags, or untie one tag.
+        """
+        repository = self._repository(name)
+        self._registry.check_deletes()
+        target = parse_reference(reference)
+        if isinstance(target, Digest):
+            await repository.manifests.delete(target)
+        else:
+            await repository.tags.remove(target)
+        return nothing(request, 202)
+
+    @app.route("/v2/<name:name>/blobs/<digest>", methods=["DELETE"])
+    async def delete_blob(self, request: StreamingRequest, name: str, digest: str) -> bytes:
+        """
+        end-10: let a repository hold a blob no longer.
+        """
+        repository = self._repository(name)
+        self._registry.check_deletes()
+        await repository.blobs.delete(Digest.parse(digest))
+        return nothing(request, 202)
+
+    @app.route("/v2/<name:name>/referrers/<digest>", methods=["GET", "HEAD"])
+    async def list_referrers(self, request: StreamingRequest, name: str, digest: str) -> bytes:
+        """
+        end-12a, 12b: the manifests whose subject is this digest, perhaps of one artifact type.
+        """
+        repository, subject = self._repository(name), Digest.parse(digest)
+        window = Window.of(request.args)
+        artifact_type = argument(request.args, b"artifactType")
+        page = await repository.referrers.page(subject, artifact_type, window.last, window.count)
+        if artifact_type is not None:
+            request.setHeader(b"oci-filters-applied", b"artifactType")
+        if page.more and page.descriptors:
+            path, last = f"/v2/{repository.name}/referrers/{subject}", page.descriptors[-1].digest
+            request.setHeader(b"link", next_link(path, request.args, window, last))
+        manifests = [descriptor.to_json() for descriptor in page.descriptors]
+        index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}
+        return await send_json(request, index, OCI_INDEX)
+
+    @app.route("/v2/_catalog", methods=["GET", "HEAD"])
+    async def list_repositories(self, request: StreamingRequest) -> bytes:
+        """
+        Docker's extension: the names of all repositories, in bytewise order.
+        """
+        window = Window.of(request.args)
+        page = await self._registry.repositories(window.last, window.count)
+        if page.more and page.names:
+            link = next_link("/v2/_catalog", request.args, window, page.names[-1])
+            request.setHeader(b"link", link)
+        return await send_json(request, {"repositories": page.names})
+
+    @app.handle_errors(RegistryError)  # type: ignore[arg-type]
+    def refuse(self, request: StreamingRequest, failure: Failure) -> bytes:
+        """A refusal, told by the table."""
+        return refuse(request, cast(RegistryError, failure.value))
+
+    @app.handle_errors(HTTPException)  # type: ignore[arg-type]
+    def unroutable(self, request: StreamingRequest, failure: Failure) -> bytes:
+        """A path or a method that no route takes."""
+        if isinstance(failure.value, MethodNotAllowed):
+            allowed = ", ".join(sorted(failure.value.valid_methods or []))
+            request.setHeader(b"allow", allowed)
+            return render(request, WRONG_METHOD, [f"it takes {allowed}"])
+        return render(request, UNROUTABLE, ["the API is below /v2/"])
+
+    @app.handle_errors(Exception)  # type: ignore[arg-type]
+    def incident(self, request: StreamingRequest, failure: Failure) -> bytes:
+        """A bug, or a broken disk: logged with an id that the client is told."""
+        incident_id = str(uuid4())
+        self._log.failure(
+            "incident {incident_id}: {method} {uri}",
+            failure=failure,
+            incident_id=incident_id,
+            method=request.method,
+            uri=request.uri,
+        )
+        if request.startedWriting:
+            # Too late for a status: a short body is the only honest end.
+            request.transport.abortConnection()
+            return b""
+        for name in ("content-range", "location", "link", "etag", "cache-control"):
+            request.responseHeaders.removeHeader(name)
+        return render(request, INCIDENT, [incident_id])
+
+
+class RegistryResource(Resource):
+    """
+    The root of the tree: the API, with the headers that every answer has.
+    """
+
+    isLeaf = True
+
+    def __init__(self, api: RegistryAPI) -> None:
+        super().__init__()
+        self._routes = api.app.resource()
+
+    def render(self, request: StreamingRequest) -> Any:
+        for name, value in HEADERS.items():
+            request.setHeader(name, value)
+        return self._routes.render(request)
+
+
+def registry_resource(registry: Registry) -> Resource:
+    """
+    What a site serves.
+    """
+    return RegistryResource(RegistryAPI(registry))

@@ -1,0 +1,229 @@
+"""
+One connection: what is refused before there is a request, and the patience with slow clients.
+
+Twisted's timer is reset by every byte, so that a client could send one byte a minute for ever. Here
+each phase of a connection has a deadline of its own: the wait for a request, its headers, and the
+pace of its body. (The pace of those who read is kept in L{ociregd.web.sending}.)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
+
+from ociregd.web.streaming import RequestBody
+
+#: The first byte of a TLS handshake.
+TLS_HANDSHAKE = b"\x16"
+
+#: The request line with all headers. Range headers of 20 kB and tokens of more than 16 kB are real.
+HEADER_BYTES = 64 * 1024
+
+#: The largest Content-Length that is believed.
+BODY_BYTES = 2**63 - 1
+
+#: How long a connection that was told to close may take for it.
+CLOSE_SECONDS = 15.0
+
+
+@frozen
+class Patience:
+    """
+    How long the registry waits for its clients.
+
+    @ivar idle_seconds: for the next request on an open connection.
+    @ivar header_seconds: for all headers, from their first byte on.
+    @ivar rate_seconds: over this time a body or a reader must have the rate.
+    @ivar body_rate: bytes per second that a client has to send.
+    @ivar reader_rate: bytes per second that a client has to read.
+    """
+
+    idle_seconds: float = 60.0
+    header_seconds: float = 10.0
+    rate_seconds: float = 30.0
+    body_rate: int = 1024
+    reader_rate: int = 1024
+
+
+class RegistryChannel(HTTPChannel):
+    """
+    An HTTP/1.1 connection, that keeps its own deadlines.
+    """
+
+    totalHeadersSize = 2 * HEADER_BYTES  # never reached: our own limit comes first
+    MAX_LENGTH = HEADER_BYTES
+    timeOut = None
+    transport: Any
+    site: Any
+    _log = Logger()
+
+    def __init__(
+        self, clock: IReactorTime, patience: Patience, closed: Callable[[Any], None]
+    ) -> None:
+        super().__init__()
+        self.clock = clock
+        self.patience = patience
+        self.last_request = False
+        self._closed = closed
+        self._timer: IDelayedCall | None = None
+        self._header_bytes = 0
+        self._any_bytes = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is under way."""
+        return bool(self.requests)
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        self._wait(self.patience.idle_seconds, self._idle_too_long)
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+        self._wait(None)
+        super().connectionLost(reason)
+        self._closed(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.transport.disconnecting:
+            return
+        if not self._any_bytes:
+            self._any_bytes = True
+            if data.startswith(TLS_HANDSHAKE):
+                # Clients that were told "insecure" try TLS first, and wait for an answer in HTTP.
+                self.refuse(400, "this port speaks plain HTTP")
+                return
+        if not self.requests and not self._header_bytes:
+            self._wait(self.patience.header_seconds, self._headers_too_late)
+        super().dataReceived(data)
+
+    def lineReceived(self, line: bytes) -> None:
+        self._header_bytes += len(line) + 2
+        if self._header_bytes > HEADER_BYTES:
+            self._refuse_size(len(self.requests) > 0)
+            return
+        super().lineReceived(line)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        self._refuse_size(len(self.requests) > 0)
+
+    def allHeadersReceived(self) -> None:
+        self._header_bytes = 0
+        self._wait(None)
+        problem = self._ambiguity()
+        if problem is None:
+            super().allHeadersReceived()
+        else:
+            self.length = 1  # a request that is not to be rendered
+            self.refuse(*problem)
+
+    def _ambiguity(self) -> tuple[int, str] | None:
+        """
+        What Twisted lets pass although others may read it differently (RFC 9112 3.2, 6.1).
+        """
+        headers = self.requests[-1].requestHeaders
+        hosts = headers.getRawHeaders(b"host", [])
+        if self._version not in (b"HTTP/1.1", b"HTTP/1.0"):
+            return 505, "this registry speaks HTTP/1.1"
+        if len(hosts) > 1 or (not hosts and self._version == b"HTTP/1.1"):
+            return 400, "a request has one Host header"
+        if b"identity" in [
+            value.lower() for value in headers.getRawHeaders(b"transfer-encoding", [])
+        ]:
+            return 400, "the transfer coding identity does not exist"
+        if headers.hasHeader(b"content-encoding"):
+            return 415, "send the body as it is, without a content coding"
+        if self.length is not None and self.length > BODY_BYTES:
+            return 413, "no body has that length"
+        return None
+
+    def body_begins(self, body: RequestBody) -> None:
+        """From the request: watch the pace of its body."""
+        self._watch(body, body.received)
+
+    def body_dropped(self) -> None:
+        """From the request: a body follows that means nothing; it gets the time of headers."""
+        self._wait(self.patience.header_seconds, self._headers_too_late)
+
+    def body_ended(self) -> None:
+        """From the request: nothing more is expected of the client."""
+        self._wait(None)
+
+    def requestDone(self, request: Any) -> None:
+        self._wait(self.patience.idle_seconds, self._idle_too_long)
+        if self.last_request:
+            self.persistent = False
+        super().requestDone(request)
+
+    def finish_soon(self, seconds: float) -> None:
+        """
+        Take no request after the present one; one that is on its way may come within C{seconds}.
+        """
+        self.last_request = True
+        if not self.busy:
+            self._wait(seconds, self.loseConnection)
+
+    def refuse(self, status: int, message: str) -> None:
+        """Answer what is no request, and close."""
+        reason = {400: "Bad Request", 408: "Request Timeout", 413: "Content Too Large"}.get(
+            status, "Refused"
+        )
+        body = json.dumps({"errors": [{"code": "UNSUPPORTED", "message": message}]}).encode()
+        self.transport.write(
+            f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
+            + body
+        )
+        self.loseConnection()
+
+    def loseConnection(self) -> None:
+        # Whatever is not read within this time is not read at all.
+        self._wait(CLOSE_SECONDS, self.transport.abortConnection)
+        super().loseConnection()
+
+    def _refuse_size(self, headers: bool) -> None:
+        if headers:
+            self.refuse(431, f"the headers of a request may have {HEADER_BYTES} bytes")
+        else:
+            self.refuse(414, f"a request line may have {HEADER_BYTES} bytes")
+
+    def _watch(self, body: RequestBody, before: int) -> None:
+        """Look at the body again and again; cut the connection if too little came in between."""
+
+        def look() -> None:
+            came = body.received - before
+            if (
+                body.waiting_for_client
+                and came < self.patience.body_rate * self.patience.rate_seconds
+            ):
+                self._log.info(
+                    "cut {peer}: it sent {came} bytes in {seconds} s",
+                    peer=self.transport.getPeer(),
+                    came=came,
+                    seconds=self.patience.rate_seconds,
+                )
+                self.transport.abortConnection()
+            else:
+                self._watch(body, body.received)
+
+        self._wait(self.patience.rate_seconds, look)
+
+    def _idle_too_long(self) -> None:
+        self.loseConnection()
+
+    def _headers_too_late(self) -> None:
+        self.refuse(408, f"headers have to be sent within {self.patience.header_seconds:g} s")
+
+    def _wait(self, seconds: float | None, then: Callable[[], object] | None = None) -> None:
+        """Set the one timer of this connection, or stop it."""
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+        if seconds is not None and then is not None:
+            self._timer = self.clock.callLater(seconds, then)

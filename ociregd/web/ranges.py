@@ -1,0 +1,88 @@
+"""
+Ranges on the wire: C{Range} of downloads (RFC 9110, 14.1) and C{Content-Range} of upload chunks
+(OCI distribution specification, "Pushing a blob in chunks"). Ends are inclusive on the wire and
+exclusive inside.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from ociregd.errors import BlobUploadInvalid
+from ociregd.registry.uploads import Chunk
+
+#: More ranges than this are answered with the whole blob, as RFC 9110 14.2 allows.
+MOST_RANGES = 1024
+
+#: No file is that long; a number with more digits is none.
+DIGITS = 18
+
+BYTE_RANGES = re.compile(r"bytes=(.*)", re.IGNORECASE)
+ONE_RANGE = re.compile(r"([0-9]*)-([0-9]*)")
+CONTENT_RANGE = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
+
+
+@frozen
+class Slice:
+    """
+    Bytes from C{start} to before C{stop}.
+    """
+
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def content_range(self, size: int) -> str:
+        """As the header field of an answer."""
+        return f"bytes {self.start}-{self.stop - 1}/{size}"
+
+
+def parse_range(text: str, size: int) -> Sequence[Slice] | None:
+    """
+    What a C{Range} header asks for of C{size} bytes, in the order in which it asks.
+
+    @return: None if the header is to be ignored (malformed, of another unit, too many ranges);
+        an empty sequence if nothing that it asks for is there.
+    """
+    match = BYTE_RANGES.fullmatch(text.strip())
+    if match is None:
+        return None
+    found, parts = [], [part.strip() for part in match[1].split(",")]
+    for part in filter(None, parts):
+        one = ONE_RANGE.fullmatch(part)
+        if one is None or not any(one.groups()):
+            return None
+        first, last = one.groups()
+        if len(first) > DIGITS or len(last) > DIGITS:
+            first, last = first[:DIGITS], last[:DIGITS]
+        if not first:
+            start, stop = max(0, size - int(last)), size
+        else:
+            start, stop = int(first), min(size, int(last) + 1) if last else size
+            if last and int(last) < start:
+                return None
+        if start < stop:
+            found.append(Slice(start, stop))
+    if not any(parts) or len(found) > MOST_RANGES:
+        return None
+    # Overlapping ranges would make a small blob into a large answer (RFC 9110, 14.2).
+    if sum(map(len, found)) > size:
+        return None
+    return found
+
+
+def parse_content_range(text: str) -> Chunk:
+    """
+    Which bytes of the blob a chunk is.
+
+    @raise BlobUploadInvalid: if the header is not C{<first>-<last>}.
+    """
+    match = CONTENT_RANGE.fullmatch(text)
+    if match is None:
+        raise BlobUploadInvalid('Content-Range has to be "<first>-<last>", without unit and total')
+    return Chunk(int(match[1]), int(match[2]) + 1)

@@ -1,0 +1,17 @@
+"""What pyproject.toml cannot say: the packages, one by one, so that no new folder ships by accident."""
+
+from setuptools import setup
+
+setup(
+    packages=[
+        "ociregd",
+        "ociregd.oci",
+        "ociregd.registry",
+        "ociregd.storage",
+        "ociregd.storage.schema",
+        "ociregd.web",
+        # No __init__.py: Twisted finds plugins by directory, and the directory must not shadow its own.
+        "twisted.plugins",
+    ],
+    package_data={"ociregd.storage.schema": ["*.sql"]},
+)

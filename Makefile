@@ -47,5 +47,9 @@ lock: $(READY)
 	$(LOCK) --output-file requirements.txt requirements.in
 	$(LOCK) --output-file requirements-dev.txt requirements-dev.in
 
+bench: $(READY)
+	$(BIN)/python -m bench.transfer
+	$(BIN)/python -m bench.memory
+
 clean:
 	rm -rf $(VENV) .venv-e2e build *.egg-info

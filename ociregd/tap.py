@@ -10,10 +10,12 @@ from typing import Any
 
 from attrs import evolve
 from twisted.application.service import IService
+from twisted.internet.endpoints import serverFromString
 from twisted.python import usage
 
 from ociregd.service import registry_service
 from ociregd.settings import Settings, SettingsError, parse
+from ociregd.tomllines import line_of
 
 DEFAULT_CONFIG = "/etc/ociregd/ociregd.toml"
 
@@ -39,8 +41,7 @@ class Options(usage.Options):
 
     def opt_listen(self, endpoint: str) -> None:
         """
-        Where to listen: a Twisted endpoint string, like tcp:5000:interface=127.0.0.1. May be given
-        more than once.
+        Where to listen, a Twisted endpoint string; may be repeated.
         """
         self["listen"].append(endpoint)
 
@@ -51,8 +52,10 @@ class Options(usage.Options):
             self.settings = self._settings()
         except SettingsError as problem:
             raise usage.UsageError(f"{self['config']}: {problem}") from None
-        except (OSError, UnicodeDecodeError) as problem:
-            raise usage.UsageError(f"{self['config']}: {problem}") from None
+        except OSError as problem:
+            raise usage.UsageError(f"{self['config']}: {problem.strerror}") from None
+        except UnicodeDecodeError as problem:
+            raise usage.UsageError(f"{self['config']}: this is not UTF-8: {problem}") from None
 
     def _settings(self) -> Settings:
         if self["config"] is None and self["root"] is None:
@@ -64,7 +67,28 @@ class Options(usage.Options):
             settings = evolve(settings, storage=evolve(settings.storage, root=root))
         if self["listen"]:
             settings = evolve(settings, listen=tuple(self["listen"]))
+        for endpoint in settings.listen:
+            if problem := problem_with(endpoint):
+                if self["listen"]:
+                    raise usage.UsageError(f"--listen {endpoint}: {problem}")
+                message = f"{endpoint}: {problem}"
+                raise SettingsError(message, "listen", line_of(text, ("listen",)))
         return settings
+
+
+def problem_with(endpoint: str) -> str:
+    """
+    Why an endpoint string does not mean anything, or nothing if it does.
+    """
+    try:
+        serverFromString(None, endpoint)
+    except OSError as problem:
+        # The files of an ssl: endpoint are read here.
+        return f"{problem.filename}: {problem.strerror}"
+    except Exception as problem:
+        # Each kind of endpoint has its own parser, and they raise what they will.
+        return f"this is not a Twisted endpoint: {problem}"
+    return ""
 
 
 def makeService(options: Options) -> IService:
@@ -77,7 +101,4 @@ def makeService(options: Options) -> IService:
     # up. The reactor asks this attribute for the time, and nothing that is stored comes from it.
     reactor_clock: Any = reactor
     reactor_clock.seconds = time.monotonic
-    try:
-        return registry_service(options.settings, reactor)
-    except (ValueError, OSError) as problem:
-        raise SystemExit(f"ociregd: listen: {problem}") from None
+    return registry_service(options.settings, reactor)

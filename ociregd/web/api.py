@@ -11,13 +11,14 @@ from typing import Any, cast
 from uuid import uuid4
 
 from klein import Klein
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import BaseConverter
 
-from ociregd.errors import DigestInvalid, RangeNotSatisfiable, RegistryError
+from ociregd.errors import DigestInvalid, NameInvalid, RangeNotSatisfiable, RegistryError
 from ociregd.oci.digest import Digest, parse_algorithm
 from ociregd.oci.mediatypes import OCI_INDEX
 from ociregd.oci.names import RepositoryName, parse_reference
@@ -34,7 +35,7 @@ from ociregd.web.answers import (
     wanted_tags,
 )
 from ociregd.web.blobs import describe_blob, not_modified, send_blob
-from ociregd.web.errors import INCIDENT, Refusal, refuse, render
+from ociregd.web.errors import INCIDENT, REFUSALS, Refusal, refuse, render
 from ociregd.web.links import Window, argument, manifest_location, next_link
 from ociregd.web.sending import send_bytes
 from ociregd.web.streaming import StreamingRequest
@@ -140,14 +141,15 @@ class RegistryAPI:
         self, request: StreamingRequest, repository: Repository, digest: Digest
     ) -> bytes:
         session_id = await repository.uploads.start(digest.algorithm)
-        committed = False
         try:
             await repository.uploads.commit(session_id, digest, request.incoming)
-            committed = True
-        finally:
+        except CancelledError:
+            # The client went away, perhaps in the middle of the commit: the session may expire.
+            raise
+        except Exception:
             # Nobody was told about the session, so nobody can resume it.
-            if not committed:
-                await repository.uploads.cancel(session_id)
+            await repository.uploads.cancel(session_id)
+            raise
         return blob_created(request, repository.name, digest)
 
     @app.route("/v2/<name:name>/blobs/uploads/<session_id>", methods=["PATCH"])
@@ -338,6 +340,12 @@ class RegistryResource(Resource):
     def render(self, request: StreamingRequest) -> Any:
         for name, value in HEADERS.items():
             request.setHeader(name, value)
+        try:
+            # Klein would answer these too, but in a text of its own and with a traceback logged.
+            b"/".join(request.postpath or []).decode("utf-8")
+            request.getRequestHostname().decode("utf-8")
+        except UnicodeDecodeError:
+            return render(request, REFUSALS[NameInvalid], ["the URL and the host have to be UTF-8"])
         return self._routes.render(request)
 
 

@@ -224,6 +224,19 @@ class IBlobReader(Interface):
         Up to C{count} bytes from C{start}; none at the end.
         """
 
+    async def send(out: int, start: int, count: int) -> int:
+        """
+        Send up to C{count} bytes from C{start} to a socket, without them passing through here.
+
+        @param out: the descriptor of a socket that does not block.
+        @return: how many bytes were sent; none at the end of the blob.
+        @raise BlockingIOError: if the socket takes none at present.
+        @raise ConnectionError: if the other side has gone.
+        """
+
+    def release(out: int) -> Deferred[None]:
+        """Close a descriptor that was given to L{send}, when everything under way is done."""
+
     def close() -> None:
         """Let go, when everything under way is done. May be called twice."""
 

@@ -8,11 +8,12 @@ that arrived before a client went away are kept, since it may resume behind them
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 from uuid import uuid4
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from ociregd.errors import (
     BlobUploadUnknown,
@@ -50,6 +51,7 @@ class Uploads:
 
     _registry: Registry
     _name: RepositoryName
+    _log: ClassVar[Logger] = Logger()
 
     async def start(self, algorithm: str = "sha256") -> str:
         """
@@ -125,7 +127,7 @@ class Uploads:
         """
         check_session_id(session_id)
         await self._registry.records.uploads.end(session_id, self._name)
-        await self._registry.uploads.remove(session_id)
+        await self._forget(session_id)
 
     async def _publish(self, session_id: str, upload: IUpload, digest: Digest) -> None:
         """Make the bytes of an upload a blob, end the session, and let the upload go."""
@@ -144,7 +146,19 @@ class Uploads:
                 stored, generation = False, in_force
         finally:
             await upload.close()
-        await registry.uploads.remove(session_id)
+        await self._forget(session_id)
+
+    async def _forget(self, session_id: str) -> None:
+        """
+        Remove the file of a session that has ended.
+
+        What was asked for is done and committed by now, so a disk that fails here is the operator's
+        business: a refusal would tell the client that nothing has changed.
+        """
+        try:
+            await self._registry.uploads.remove(session_id)
+        except (RegistryError, OSError):
+            self._log.failure("the file of upload {session_id} stays", session_id=session_id)
 
     async def _open(self, session_id: str, algorithm: str | None) -> IUpload:
         await self._check(session_id)

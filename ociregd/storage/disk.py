@@ -15,13 +15,14 @@ from collections import OrderedDict
 from pathlib import Path
 
 from attrs import define, field
+from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from ociregd.errors import BlobUploadUnknown
 from ociregd.interfaces import Blob, IBlobReader, IBlobStore, InThread, IUpload, IUploads
 from ociregd.oci.digest import ALGORITHMS, Digest, Hasher
 from ociregd.storage.refusals import refusing
-from ociregd.storage.writing import DiskUpload, HashState, lock_file
+from ociregd.storage.writing import DiskUpload, HashState, is_published, lock_file
 from ociregd.threads import Lane, carried_through
 
 #: How many running hashes are remembered between the requests of their sessions. A forgotten one is
@@ -55,8 +56,10 @@ def publish_file(path: Path, fd: int, name: Path) -> None:
             os.fsync(fd)
         except OSError:
             # The system reports a failed write once and then forgets it: another fsync would
-            # succeed over bytes that never reached the disk. So they have to come again.
-            os.ftruncate(fd, 0)
+            # succeed over bytes that never reached the disk. So they have to come again, unless
+            # they are a blob's by now: those were synced before, and others rely on them.
+            if not is_published(fd):
+                os.ftruncate(fd, 0)
             raise
         try:
             os.link(path, name)
@@ -182,6 +185,13 @@ class DiskBlobReader:
     async def read(self, start: int, count: int) -> bytes:
         data: bytes = await self._lane.run(os.pread, self._fd, count, start)
         return data
+
+    async def send(self, out: int, start: int, count: int) -> int:
+        sent: int = await self._lane.run(os.sendfile, out, self._fd, start, count)
+        return sent
+
+    def release(self, out: int) -> Deferred[None]:
+        return self._lane.run(os.close, out)
 
     def close(self) -> None:
         if self._open:

@@ -19,7 +19,7 @@ from twisted.internet.interfaces import IConsumer, IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ociregd.errors import BlobUploadUnknown, RangeNotSatisfiable
+from ociregd.errors import BlobUploadInvalid, BlobUploadUnknown, RangeNotSatisfiable
 from ociregd.interfaces import IUpload
 from ociregd.oci.digest import Digest, Hasher
 from ociregd.storage.refusals import refusing
@@ -64,6 +64,19 @@ def lock_file(path: str) -> tuple[int, int]:
         os.close(fd)
         raise BlobUploadUnknown("begin a new upload") from None
     return fd, os.fstat(fd).st_size
+
+
+def is_published(fd: int) -> bool:
+    """Whether the file of a session has the name of a blob too: its commit failed after that."""
+    return os.fstat(fd).st_nlink > 1
+
+
+def check_unpublished(fd: int) -> None:
+    """
+    @raise BlobUploadInvalid: if the bytes are a blob's by now, which never change.
+    """
+    if is_published(fd):
+        raise BlobUploadInvalid("these bytes wait to be committed; do that, or begin a new upload")
 
 
 @define
@@ -119,7 +132,7 @@ class DiskUpload:
         self._producer = None
 
     def write(self, data: bytes) -> None:
-        if self._failure is not None:
+        if self._failure is not None or not self._open:
             return
         if self._queued and len(data) < SMALL_BYTES:
             last = self._queued[-1]
@@ -154,6 +167,7 @@ class DiskUpload:
             return
 
         def cut() -> None:
+            check_unpublished(self._fd)
             with refusing():
                 os.ftruncate(self._fd, offset)
 
@@ -179,6 +193,7 @@ class DiskUpload:
 
     def _append(self, batch: list[bytes | bytearray]) -> int:
         """In the thread: write and hash; returns how many bytes there were."""
+        check_unpublished(self._fd)
         start, state = self.offset, self._state
         if state.offset != start:
             state.catch_up(self._fd)

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from ociregd.interfaces import Blob, IBlobReader
 from ociregd.oci.digest import Digest
 from ociregd.web.errors import Refusal, render
+from ociregd.web.kernel import send_slice
 from ociregd.web.ranges import Slice, parse_range
-from ociregd.web.sending import send
 from ociregd.web.streaming import StreamingRequest
 
 BLOB_TYPE = b"application/octet-stream"
@@ -65,7 +65,7 @@ async def send_blob(request: StreamingRequest, blob: Blob, reader: IBlobReader) 
     """
     slices = wanted_slices(request, blob)
     if slices is None:
-        await send(request, reader.read, 0, blob.size)
+        await send_slice(request, reader, 0, blob.size)
         return b""
     if not slices:
         request.setHeader(b"content-range", f"bytes */{blob.size}")
@@ -75,7 +75,7 @@ async def send_blob(request: StreamingRequest, blob: Blob, reader: IBlobReader) 
         [only] = slices
         request.setHeader(b"content-range", only.content_range(blob.size))
         request.setHeader(b"content-length", b"%d" % len(only))
-        await send(request, reader.read, only.start, only.stop)
+        await send_slice(request, reader, only.start, only.stop)
         return b""
     return await send_parts(request, blob, reader, slices)
 
@@ -100,5 +100,5 @@ async def send_parts(
     request.setHeader(b"content-length", b"%d" % total)
     for head, part in zip(heads, slices, strict=True):
         request.write(head)
-        await send(request, reader.read, part.start, part.stop)
+        await send_slice(request, reader, part.start, part.stop)
     return end

@@ -80,9 +80,8 @@ async def send(request: StreamingRequest, read: Read, start: int, stop: int) -> 
     @raise Truncated: if there are not as many.
     """
     # The channel is one of ours: L{ociregd.web.channel.RegistryChannel}.
-    patience = request.channel.patience
-    seconds = max(patience.rate_seconds, CHUNK_BYTES / patience.reader_rate)
-    gate = Gate(request.channel.clock, seconds, request.transport.abortConnection)
+    clock, cut = request.channel.clock, request.transport.abortConnection
+    gate = Gate(clock, patience_seconds(request), cut)
     request.registerProducer(gate, True)
     try:
         while start < stop:
@@ -97,6 +96,12 @@ async def send(request: StreamingRequest, read: Read, start: int, stop: int) -> 
         # After a hang-up there is no channel to be unregistered from.
         if request.channel is not None:
             request.unregisterProducer()
+
+
+def patience_seconds(request: StreamingRequest) -> float:
+    """How long a client may take nothing at all."""
+    patience = request.channel.patience
+    return float(max(patience.rate_seconds, CHUNK_BYTES / patience.reader_rate))
 
 
 async def send_bytes(request: StreamingRequest, body: bytes) -> None:

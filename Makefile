@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help run test lint format e2e bench lock venv clean
+.PHONY: help run test lint format faults e2e bench lock venv clean
 
 help:
 	@echo "make run     set up, then a registry on http://127.0.0.1:5000 with its data in ./var"
@@ -46,6 +46,20 @@ LOCK = $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extra
 lock: $(READY)
 	$(LOCK) --output-file requirements.txt requirements.in
 	$(LOCK) --output-file requirements-dev.txt requirements-dev.in
+	$(LOCK) --output-file tests/e2e/requirements.txt tests/e2e/requirements.in
+
+# The real clients that are Python programs, apart from what the daemon runs on.
+E2E := .venv-e2e
+$(E2E)/.ready: tests/e2e/requirements.txt
+	test -x $(E2E)/bin/python || $(PYTHON) -m venv $(E2E)
+	$(E2E)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+	    -r tests/e2e/requirements.txt
+	touch $@
+
+# Without root the clients cannot be installed: what is absent is skipped then, or an error if CI is set.
+e2e: $(READY) $(E2E)/.ready
+	-tests/e2e/install-clients
+	$(BIN)/python -m pytest tests/e2e
 
 bench: $(READY)
 	$(BIN)/python -m bench.transfer

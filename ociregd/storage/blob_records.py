@@ -61,9 +61,10 @@ async def commit(
     lease: Lease,
 ) -> int:
     stored, wanted = await generation(cursor, digest)
+    if wanted > published:
+        # Files of the published generation may be removed already, whoever has committed a newer one.
+        return wanted
     if not stored:
-        if wanted != published:
-            return wanted
         await cursor.change(
             "INSERT INTO blob (digest, size, generation, state, created)"
             " VALUES (?, ?, ?, 'live', ?)"

@@ -8,6 +8,8 @@ savepoint of its own, so that the disk is waited for once and not once for each.
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -36,12 +38,38 @@ REFUSALS: dict[int, Callable[[], Exception]] = {
     sqlite3.SQLITE_IOERR_SHMSIZE: lambda: StorageFull("the storage of the database is full"),
 }
 
+#: What SQLite says of open files on a file system that becomes read-only; it does not say why.
+UNEXPLAINED = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 
-def refusal_for(problem: sqlite3.Error) -> Exception:
+
+def takes_no_writes(directory: str) -> bool:
+    """
+    Whether a file system has become read-only; found out with a file that has no name.
+
+    Trying is the only way: a file system that went read-only after an error may not say so.
+    """
+    try:
+        os.close(os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    except OSError as problem:
+        return problem.errno == errno.EROFS
+    return False
+
+
+def refusal_for(problem: sqlite3.Error, path: str) -> Exception:
     """What a client is told: a refusal if the error is one that passes, else the error."""
     code = getattr(problem, "sqlite_errorcode", 0)
     refusal = REFUSALS.get(code) or REFUSALS.get(code & 0xFF)
+    if refusal is None and code & 0xFF in UNEXPLAINED and takes_no_writes(os.path.dirname(path)):
+        refusal = REFUSALS[sqlite3.SQLITE_READONLY]
     return refusal() if refusal is not None else problem
+
+
+def concerns_all(problem: Exception) -> bool:
+    """
+    Whether an error is not the fault of one transaction alone: the storage is full, broken or read-only.
+    """
+    operational = isinstance(problem, sqlite3.OperationalError)
+    return operational and getattr(problem, "sqlite_errorcode", 0) != sqlite3.SQLITE_ERROR
 
 
 @implementer(ICursor)
@@ -156,7 +184,7 @@ class SqliteDatabase:
             finally:
                 connection.execute("ROLLBACK")
         except sqlite3.Error as problem:
-            raise refusal_for(problem) from problem
+            raise refusal_for(problem, self._path) from problem
         finally:
             self._readers.append(connection)
 
@@ -189,17 +217,16 @@ class SqliteDatabase:
                     connection.execute("ROLLBACK")
                 raise
         except sqlite3.Error as problem:
-            raise refusal_for(problem) from problem
+            raise refusal_for(problem, self._path) from problem
         return outcomes
 
     def _outcome(self, connection: sqlite3.Connection, job: Job) -> object:
         connection.execute("SAVEPOINT job")
         try:
             result: object = run_to_end(job.interaction, SqliteCursor(connection), job.args)
-        except sqlite3.OperationalError:
-            # Full, broken or read-only: that is not the fault of this job alone.
-            raise
-        except Exception:
+        except Exception as problem:
+            if concerns_all(problem):
+                raise
             failure = Failure()
             connection.execute("ROLLBACK TO job")
             connection.execute("RELEASE job")

@@ -11,6 +11,7 @@ from typing import Any, cast
 from uuid import uuid4
 
 from klein import Klein
+from klein.interfaces import IKleinRequest
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -18,7 +19,13 @@ from twisted.web.resource import Resource
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import BaseConverter
 
-from ociregd.errors import DigestInvalid, NameInvalid, RangeNotSatisfiable, RegistryError
+from ociregd.errors import (
+    DigestInvalid,
+    NameInvalid,
+    RangeNotSatisfiable,
+    RegistryError,
+    Unsupported,
+)
 from ociregd.oci.digest import Digest, parse_algorithm
 from ociregd.oci.mediatypes import OCI_INDEX
 from ociregd.oci.names import RepositoryName, parse_reference
@@ -58,7 +65,13 @@ class NameConverter(BaseConverter):
     """Repository names contain slashes, so they span URL segments."""
 
     part_isolating = False
-    regex = ".+?"
+    regex = r"[\s\S]+?"
+
+
+class DigestConverter(BaseConverter):
+    """One segment, that is not the beginning of the path of uploads."""
+
+    regex = r"(?!uploads$)[^/]+"
 
 
 class RegistryAPI:
@@ -68,6 +81,7 @@ class RegistryAPI:
 
     app = Klein()
     app.url_map.converters["name"] = NameConverter
+    app.url_map.converters["digest"] = DigestConverter
     # No redirects: they would go to whatever host the client claims to have asked.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
@@ -87,7 +101,7 @@ class RegistryAPI:
         """
         return await send_json(request, {})
 
-    @app.route("/v2/<name:name>/blobs/<digest>", methods=["GET", "HEAD"])
+    @app.route("/v2/<name:name>/blobs/<digest:digest>", methods=["GET", "HEAD"])
     async def pull_blob(self, request: StreamingRequest, name: str, digest: str) -> bytes:
         """
         end-2: the bytes of a blob, or ranges of them.
@@ -119,6 +133,7 @@ class RegistryAPI:
             await send_bytes(request, manifest.body)
         return b""
 
+    @app.route("/v2/<name:name>/blobs/uploads", methods=["POST"])
     @app.route("/v2/<name:name>/blobs/uploads/", methods=["POST"])
     async def start_upload(self, request: StreamingRequest, name: str) -> bytes:
         """
@@ -252,7 +267,7 @@ class RegistryAPI:
             await repository.tags.remove(target)
         return nothing(request, 202)
 
-    @app.route("/v2/<name:name>/blobs/<digest>", methods=["DELETE"])
+    @app.route("/v2/<name:name>/blobs/<digest:digest>", methods=["DELETE"])
     async def delete_blob(self, request: StreamingRequest, name: str, digest: str) -> bytes:
         """
         end-10: let a repository hold a blob no longer.
@@ -295,6 +310,11 @@ class RegistryAPI:
     @app.handle_errors(RegistryError)  # type: ignore[arg-type]
     def refuse(self, request: StreamingRequest, failure: Failure) -> bytes:
         """A refusal, told by the table."""
+        if isinstance(failure.value, Unsupported):
+            others = set(IKleinRequest(request).mapper.allowed_methods()) - {
+                request.method.decode()
+            }
+            request.setHeader(b"allow", ", ".join(sorted(others)))
         return refuse(request, cast(RegistryError, failure.value))
 
     @app.handle_errors(HTTPException)  # type: ignore[arg-type]
@@ -340,12 +360,18 @@ class RegistryResource(Resource):
     def render(self, request: StreamingRequest) -> Any:
         for name, value in HEADERS.items():
             request.setHeader(name, value)
+        if request.method != request.method.upper():
+            # Methods are case-sensitive (RFC 9110, 9.1), and the router does not know it.
+            request.method = b"-" + request.method
         try:
             # Klein would answer these too, but in a text of its own and with a traceback logged.
             b"/".join(request.postpath or []).decode("utf-8")
-            request.getRequestHostname().decode("utf-8")
         except UnicodeDecodeError:
-            return render(request, REFUSALS[NameInvalid], ["the URL and the host have to be UTF-8"])
+            return render(request, REFUSALS[NameInvalid], ["the URL has to be UTF-8"])
+        if request.method != request.method.upper():
+            # Methods are sensitive to case; the router is not, but knows this one no more than
+            # them.
+            request.method = b"UNKNOWN"
         return self._routes.render(request)
 
 

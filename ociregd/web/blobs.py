@@ -28,8 +28,8 @@ def not_modified(request: StreamingRequest, digest: Digest) -> bool:
     """
     request.setHeader(b"docker-content-digest", str(digest))
     request.setHeader(b"etag", f'"{digest}"')
-    for value in request.requestHeaders.getRawHeaders("if-none-match", []):
-        for tag in value.split(","):
+    for value in request.requestHeaders.getRawHeaders(b"if-none-match", []):
+        for tag in value.decode("latin-1").split(","):
             if tag.strip().removeprefix("W/").strip('"') in (str(digest), "*"):
                 request.setResponseCode(304)
                 return True
@@ -94,6 +94,7 @@ async def send_parts(
         f"Content-Range: {part.content_range(blob.size)}\r\n\r\n".encode()
         for part in slices
     ]
+    heads[0] = heads[0].removeprefix(b"\r\n")
     end = f"\r\n--{boundary}--\r\n".encode()
     total = sum(map(len, heads)) + sum(map(len, slices)) + len(end)
     request.setHeader(b"content-type", f"multipart/byteranges; boundary={boundary}")

@@ -26,6 +26,9 @@ TLS_HANDSHAKE = b"\x16"
 #: The request line with all headers. Range headers of 20 kB and tokens of more than 16 kB are real.
 HEADER_BYTES = 64 * 1024
 
+#: The headers of a request; each costs more than its bytes.
+HEADER_LINES = 500
+
 #: What one read of a socket may bring while a body arrives. Twisted's 64 KiB are too little for the
 #: handing over to a thread to pay: with them a push costs three times the CPU.
 RECEIVE_BYTES = 1024 * 1024
@@ -61,7 +64,8 @@ class RegistryChannel(HTTPChannel):
     An HTTP/1.1 connection, that keeps its own deadlines.
     """
 
-    totalHeadersSize = 2 * HEADER_BYTES  # never reached: our own limit comes first
+    totalHeadersSize = 2 * HEADER_BYTES  # neither is reached: our own limits come first
+    maxHeaders = 2 * HEADER_LINES
     MAX_LENGTH = HEADER_BYTES
     timeOut = None
     transport: Any
@@ -78,7 +82,9 @@ class RegistryChannel(HTTPChannel):
         self._closed = closed
         self._timer: IDelayedCall | None = None
         self._header_bytes = 0
+        self._header_lines = 0
         self._any_bytes = False
+        self._in_head = False
 
     @property
     def busy(self) -> bool:
@@ -103,13 +109,15 @@ class RegistryChannel(HTTPChannel):
                 # Clients that were told "insecure" try TLS first, and wait for an answer in HTTP.
                 self.refuse(400, "this port speaks plain HTTP")
                 return
-        if not self.requests and not self._header_bytes:
+        if not self.requests and not self._in_head:
+            self._in_head = True
             self._wait(self.patience.header_seconds, self._headers_too_late)
         super().dataReceived(data)
 
     def lineReceived(self, line: bytes) -> None:
         self._header_bytes += len(line) + 2
-        if self._header_bytes > HEADER_BYTES:
+        self._header_lines += 1
+        if self._header_bytes > HEADER_BYTES or self._header_lines > HEADER_LINES:
             self._refuse_size(len(self.requests) > 0)
             return
         super().lineReceived(line)
@@ -118,7 +126,8 @@ class RegistryChannel(HTTPChannel):
         self._refuse_size(len(self.requests) > 0)
 
     def allHeadersReceived(self) -> None:
-        self._header_bytes = 0
+        self._header_bytes = self._header_lines = 0
+        self._in_head = False
         self._wait(None)
         problem = self._ambiguity()
         if problem is None:
@@ -146,6 +155,20 @@ class RegistryChannel(HTTPChannel):
         if self.length is not None and self.length > BODY_BYTES:
             return 413, "no body has that length"
         return None
+
+    def pauseProducing(self) -> None:
+        """
+        From the transport: the client does not read its answers. It gets no more of them, or one
+        that asks on and on would have us keep them all.
+        """
+        self.paused = True
+        super().pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """From the transport: the client has caught up. Go on with what it had sent meanwhile."""
+        self.paused = False
+        super().resumeProducing()
+        super().dataReceived(b"")
 
     def body_begins(self, body: RequestBody) -> None:
         """From the request: watch the pace of its body."""
@@ -179,13 +202,21 @@ class RegistryChannel(HTTPChannel):
         reason = {400: "Bad Request", 408: "Request Timeout", 413: "Content Too Large"}.get(
             status, "Refused"
         )
-        body = json.dumps({"errors": [{"code": "UNSUPPORTED", "message": message}]}).encode()
+        error = {"code": "UNSUPPORTED", "message": message, "detail": reason}
+        body = json.dumps({"errors": [error]}).encode()
         self.transport.write(
             f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
             + body
         )
         self.loseConnection()
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        # Twisted's own name for it; its answer has no body.
+        if self.requests and self.requests[0].startedWriting:
+            self.loseConnection()  # a second answer would not be understood
+        else:
+            self.refuse(400, "this is not a request of HTTP/1.1")
 
     def loseConnection(self) -> None:
         # Whatever is not read within this time is not read at all.
@@ -194,7 +225,8 @@ class RegistryChannel(HTTPChannel):
 
     def _refuse_size(self, headers: bool) -> None:
         if headers:
-            self.refuse(431, f"the headers of a request may have {HEADER_BYTES} bytes")
+            most = f"{HEADER_LINES} lines and {HEADER_BYTES} bytes"
+            self.refuse(431, f"the headers of a request may have {most}")
         else:
             self.refuse(414, f"a request line may have {HEADER_BYTES} bytes")
 

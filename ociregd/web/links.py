@@ -66,7 +66,7 @@ class Window:
             return cls(PAGE, last)
         if not (text.isascii() and text.isdigit()):
             raise BadArgument("n has to be a whole number, 0 or more")
-        return cls(min(PAGE, int(text[:DIGITS])), last)
+        return cls(min(PAGE, int(text.lstrip("0")[:DIGITS] or "0")), last)
 
 
 def next_link(path: str, query: Query, window: Window, last: str) -> str:

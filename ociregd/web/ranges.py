@@ -17,12 +17,12 @@ from ociregd.registry.uploads import Chunk
 #: More ranges than this are answered with the whole blob, as RFC 9110 14.2 allows.
 MOST_RANGES = 1024
 
-#: No file is that long; a number with more digits is none.
+#: No file has a length with more digits.
 DIGITS = 18
 
-BYTE_RANGES = re.compile(r"bytes=(.*)", re.IGNORECASE)
+BYTE_RANGES = re.compile(r"bytes=(.*)", re.IGNORECASE | re.ASCII)
 ONE_RANGE = re.compile(r"([0-9]*)-([0-9]*)")
-CONTENT_RANGE = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
+CONTENT_RANGE = re.compile(r"([0-9]+)-([0-9]+)")
 
 
 @frozen
@@ -49,22 +49,20 @@ def parse_range(text: str, size: int) -> Sequence[Slice] | None:
     @return: None if the header is to be ignored (malformed, of another unit, too many ranges);
         an empty sequence if nothing that it asks for is there.
     """
-    match = BYTE_RANGES.fullmatch(text.strip())
+    match = BYTE_RANGES.fullmatch(text.strip(" \t"))
     if match is None:
         return None
-    found, parts = [], [part.strip() for part in match[1].split(",")]
+    found, parts = [], [part.strip(" \t") for part in match[1].split(",")]
     for part in filter(None, parts):
         one = ONE_RANGE.fullmatch(part)
         if one is None or not any(one.groups()):
             return None
         first, last = one.groups()
-        if len(first) > DIGITS or len(last) > DIGITS:
-            first, last = first[:DIGITS], last[:DIGITS]
         if not first:
-            start, stop = max(0, size - int(last)), size
+            start, stop = max(0, size - number(last)), size
         else:
-            start, stop = int(first), min(size, int(last) + 1) if last else size
-            if last and int(last) < start:
+            start, stop = number(first), min(size, number(last) + 1) if last else size
+            if last and number(last) < start:
                 return None
         if start < stop:
             found.append(Slice(start, stop))
@@ -85,4 +83,12 @@ def parse_content_range(text: str) -> Chunk:
     match = CONTENT_RANGE.fullmatch(text)
     if match is None:
         raise BlobUploadInvalid('Content-Range has to be "<first>-<last>", without unit and total')
-    return Chunk(int(match[1]), int(match[2]) + 1)
+    return Chunk(number(match[1]), number(match[2]) + 1)
+
+
+def number(digits: str) -> int:
+    """
+    A number that may be as long as a header: what no file reaches is as good as any such.
+    """
+    significant = digits.lstrip("0")
+    return int(significant or "0") if len(significant) <= DIGITS else 10**DIGITS

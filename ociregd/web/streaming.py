@@ -278,6 +278,25 @@ class StreamingRequest(Request):
         else:
             self.body.ended()
 
+    def getHeader(self, key: Any) -> Any:
+        """The last value of a header, as text if C{key} is, whatever bytes a client puts there."""
+        if isinstance(key, bytes):
+            return super().getHeader(key)
+        value = super().getHeader(key.encode("ascii"))
+        return value.decode("latin-1") if value is not None else None
+
+    def getRequestHostname(self) -> bytes:
+        # Klein binds its routes to it. Nothing here depends on what the client believes to talk to.
+        return b"registry"
+
+    def process(self) -> None:
+        if not self.path.startswith(b"/"):
+            # The absolute form (RFC 9112, 3.2.2), or an asterisk, for which Twisted has an answer
+            # of its own.
+            _, absolute, rest = self.path.partition(b"://")
+            self.path = b"/" + (rest.partition(b"/")[2] if absolute else self.path)
+        super().process()
+
     def write(self, data: bytes) -> None:
         if self.body is None or self.body.complete or self.startedWriting:
             super().write(data)

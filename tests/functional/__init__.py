@@ -1,0 +1,3 @@
+"""
+The specification, row by row, over HTTP against a running daemon.
+"""

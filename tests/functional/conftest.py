@@ -1,0 +1,91 @@
+"""
+The registries that the functional tests talk to. Each test has repositories of its own in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from .client import Client
+from .content import ALGORITHMS, number
+from .daemon import Daemon
+from .repository import Repository
+
+DELETES_OFF = """
+[registry]
+deletes = false
+"""
+
+# A second is the least that still leaves a slow machine the time to send a request.
+IMPATIENT = """
+[uploads]
+lifetime = "1s"
+sweep_interval = "1s"
+
+[limits]
+header_time = "1s"
+idle_time = "1s"
+rate_time = "1s"
+"""
+
+NewDaemon = Callable[[str | None], Daemon]
+
+
+@pytest.fixture(scope="session")
+def new_daemon(tmp_path_factory: pytest.TempPathFactory) -> NewDaemon:
+    """Make a daemon, not started yet, for a configuration."""
+
+    def make(configuration: str | None) -> Daemon:
+        return Daemon(tmp_path_factory.mktemp("daemon"), configuration)
+
+    return make
+
+
+def _running(daemon: Daemon) -> Iterator[Daemon]:
+    daemon.start()
+    yield daemon
+    daemon.stop()
+
+
+@pytest.fixture(scope="session")
+def daemon(new_daemon: NewDaemon) -> Iterator[Daemon]:
+    """A registry without a configuration file."""
+    yield from _running(new_daemon(None))
+
+
+@pytest.fixture(scope="session")
+def daemon_without_deletes(new_daemon: NewDaemon) -> Iterator[Daemon]:
+    """A registry that refuses deletes."""
+    yield from _running(new_daemon(DELETES_OFF))
+
+
+@pytest.fixture(scope="module")
+def impatient_daemon(new_daemon: NewDaemon) -> Iterator[Daemon]:
+    """A registry that gives clients a second for everything."""
+    yield from _running(new_daemon(IMPATIENT))
+
+
+@pytest.fixture
+def client(daemon: Daemon) -> Client:
+    """A client of the registry."""
+    return daemon.client
+
+
+@pytest.fixture
+def repository(client: Client) -> Repository:
+    """A repository that nothing was pushed to."""
+    return Repository(client, f"team{number()}/app")
+
+
+@pytest.fixture
+def other(client: Client) -> Repository:
+    """Another repository that nothing was pushed to."""
+    return Repository(client, f"others{number()}/app")
+
+
+@pytest.fixture(params=ALGORITHMS)
+def algorithm(request: pytest.FixtureRequest) -> str:
+    """Each digest algorithm in turn."""
+    return str(request.param)

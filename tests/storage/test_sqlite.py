@@ -1,0 +1,212 @@
+"""
+Tests for L{ociregd.storage.sqlite}: the contracts of a database and of the records in it, and what
+is peculiar to SQLite.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.trial.unittest import SynchronousTestCase
+
+from ociregd.errors import StorageFull, StorageReadOnly
+from ociregd.interfaces import ICursor, IDatabase
+from ociregd.storage.migrations import migrations
+from ociregd.storage.sqlite import SqliteDatabase, refusal_for
+
+from ..contracts import DatabaseContract, add_fruit, begin_fruit, count_fruit
+from ..record_contracts import (
+    BlobRecordsContract,
+    ManifestRecordsContract,
+    TagRecordsContract,
+    UploadRecordsContract,
+)
+from ..workers import AtOnce, NewestFirst, OldestFirst
+from .places import temporary
+
+
+class OnSqlite:
+    """
+    Mixed into a test case: a database in a file.
+    """
+
+    in_thread: Any
+
+    def make_database(self: Any) -> SqliteDatabase:
+        self.path = temporary(self) / "metadata.sqlite3"
+        self.opened = self.open()
+        self.addCleanup(lambda: self.opened.close())
+        opened: SqliteDatabase = self.opened
+        return opened
+
+    def make_reopened(self: Any) -> IDatabase:
+        self.opened.close()
+        self.opened = self.open()
+        opened: IDatabase = self.opened
+        return opened
+
+    def open(self: Any) -> SqliteDatabase:
+        """Another database over the same file, as another process has it."""
+        database = SqliteDatabase(str(self.path), self.in_thread)
+        database.open(migrations())
+        return database
+
+
+class SqliteTests(OnSqlite, AtOnce, DatabaseContract, SynchronousTestCase):
+    """SQLite is a database."""
+
+
+class SqliteLaterTests(OnSqlite, OldestFirst, DatabaseContract, SynchronousTestCase):
+    """SQLite is a database, with slow threads."""
+
+
+class SqliteOvertakenTests(OnSqlite, NewestFirst, DatabaseContract, SynchronousTestCase):
+    """SQLite is a database, with threads that overtake each other."""
+
+
+class BlobRecordsTests(OnSqlite, AtOnce, BlobRecordsContract, SynchronousTestCase):
+    """Blobs in SQLite."""
+
+
+class ManifestRecordsTests(OnSqlite, AtOnce, ManifestRecordsContract, SynchronousTestCase):
+    """Manifests in SQLite."""
+
+
+class TagRecordsTests(OnSqlite, AtOnce, TagRecordsContract, SynchronousTestCase):
+    """Tags in SQLite."""
+
+
+class UploadRecordsTests(OnSqlite, AtOnce, UploadRecordsContract, SynchronousTestCase):
+    """Upload sessions in SQLite."""
+
+
+async def fill(cursor: ICursor) -> None:
+    """Write more than the database may have."""
+    await cursor.rows("PRAGMA max_page_count = 60")
+    for number in range(1000):
+        await add_fruit(cursor, f"{number}" * 1000)
+
+
+async def write_protect(cursor: ICursor) -> None:
+    """Write where nothing may be written."""
+    await cursor.rows("PRAGMA query_only = 1")
+    await add_fruit(cursor, "apple")
+
+
+class SqliteOnlyTests(OnSqlite, OldestFirst, SynchronousTestCase):
+    """What is peculiar to SQLite."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.database = self.make_database()
+        self.result_of(self.database.transact(begin_fruit))
+
+    def test_a_commit_is_shared(self) -> None:
+        """Transactions that come while one is being committed wait for the disk together."""
+        asked = [self.begin(self.database.transact(add_fruit, str(number))) for number in range(20)]
+        assert self.later.waiting == 1
+        self.later.perform()
+        assert self.successResultOf(asked[0]) == 1
+        self.later.perform()
+        assert self.later.waiting == 0
+        assert [self.successResultOf(one) for one in asked[1:]] == [1] * 19
+
+    def test_readers_do_not_wait(self) -> None:
+        """A reader gets its answer while a transaction waits for the disk."""
+        writing = self.begin(self.database.transact(add_fruit, "apple"))
+        reading = self.begin(self.database.read(count_fruit))
+        self.later.perform(-1)
+        assert self.successResultOf(reading) == 0
+        self.assertNoResult(writing)
+        self.later.perform_all()
+
+    def test_a_reader_sees_one_state(self) -> None:
+        """What another commits while an interaction reads is seen by the next one only."""
+
+        async def read_twice(cursor: ICursor) -> tuple[int, int]:
+            before = await count_fruit(cursor)
+            with sqlite3.connect(self.path) as other:
+                other.execute("INSERT INTO fruit (name) VALUES ('apple')")
+            other.close()
+            return before, await count_fruit(cursor)
+
+        assert self.result_of(self.database.read(read_twice)) == (0, 0)
+        assert self.result_of(self.database.read(count_fruit)) == 1
+
+    def test_a_full_database(self) -> None:
+        """A transaction for which there is no room is refused; smaller ones are done afterwards."""
+        self.failure_of(self.database.transact(fill), StorageFull)
+        assert self.result_of(self.database.transact(add_fruit, "apple")) == 1
+        assert self.result_of(self.database.read(count_fruit)) == 1
+
+    def test_a_full_database_refuses_all_of_a_commit(self) -> None:
+        """Who shares the commit of one that found no room hears that there was none: nothing is half done."""
+        asked = [
+            self.begin(self.database.transact(*work))
+            for work in ((count_fruit,), (add_fruit, "apple"), (fill,))
+        ]
+        self.later.perform_all()
+        self.successResultOf(asked[0])
+        for one in asked[1:]:
+            self.failureResultOf(one, StorageFull)
+        assert self.result_of(self.database.read(count_fruit)) == 0
+
+    def test_a_database_that_takes_no_writes(self) -> None:
+        """A transaction on a database that is read-only at present is refused."""
+        self.failure_of(self.database.transact(write_protect), StorageReadOnly)
+
+    def test_every_commit_is_synced(self) -> None:
+        """A commit that somebody was told about survives a power cut."""
+
+        async def ask(cursor: ICursor) -> list[Any]:
+            [(journal,)] = await cursor.rows("PRAGMA journal_mode")
+            [(synchronous,)] = await cursor.rows("PRAGMA synchronous")
+            return [journal, synchronous]
+
+        full = 2
+        assert self.result_of(self.database.transact(ask)) == ["wal", full]
+
+    def test_another_process(self) -> None:
+        """What one process commits, another reads; and both may write."""
+        other = self.open()
+        self.addCleanup(other.close)
+        self.result_of(other.transact(add_fruit, "apple"))
+        self.result_of(self.database.transact(add_fruit, "pear"))
+        assert self.result_of(self.database.read(count_fruit)) == 2
+        assert self.result_of(other.read(count_fruit)) == 2
+
+    def test_closing_twice(self) -> None:
+        """What is closed may be closed again, and opened."""
+        self.database.close()
+        self.database.close()
+        self.database.open(migrations())
+        assert self.result_of(self.database.read(count_fruit)) == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "refusal"),
+    [
+        (sqlite3.SQLITE_FULL, StorageFull),
+        (sqlite3.SQLITE_IOERR_SHMSIZE, StorageFull),
+        (sqlite3.SQLITE_READONLY, StorageReadOnly),
+        (sqlite3.SQLITE_READONLY_DBMOVED, StorageReadOnly),
+        (sqlite3.SQLITE_IOERR_FSYNC, sqlite3.OperationalError),
+        (sqlite3.SQLITE_CORRUPT, sqlite3.OperationalError),
+    ],
+)
+def test_which_errors_are_refusals(code: int, refusal: type[Exception], tmp_path: Path) -> None:
+    """A full or read-only storage passes, and clients are told; anything else is for the operator."""
+    problem = sqlite3.OperationalError("as SQLite says")
+    problem.sqlite_errorcode = code
+    assert type(refusal_for(problem, str(tmp_path / "metadata.sqlite3"))) is refusal
+
+
+def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
+    """What cannot be opened is an error of SQLite."""
+    database = SqliteDatabase(str(tmp_path / "missing" / "metadata.sqlite3"), lambda *_: None)
+    with pytest.raises(sqlite3.Error):
+        database.open(migrations())
+    database.close()

@@ -7,7 +7,7 @@ name algorithms that the registry does not store.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from attrs import frozen
@@ -88,9 +88,7 @@ class ReferrersPage:
 
 
 class ICursor(Interface):
-    """
-    What an interaction talks to. Parameters are written C{?}.
-    """
+    """What an interaction talks to. Parameters are written C{?}."""
 
     async def rows(sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Run a query, and return all that it found."""
@@ -104,9 +102,7 @@ Interaction = Callable[..., Awaitable[T]]
 
 
 class IDatabase(Interface):
-    """
-    Transactions, whatever the engine.
-    """
+    """Transactions, whatever the engine."""
 
     async def transact(interaction: Interaction[T], *args: object) -> T:
         """
@@ -123,9 +119,7 @@ class IDatabase(Interface):
 
 
 class IBody(Interface):
-    """
-    The bytes of a request, as they arrive.
-    """
+    """The bytes of a request, as they arrive."""
 
     length = Attribute("The announced length in bytes, or None when the body is chunked.")
 
@@ -183,9 +177,7 @@ class IUpload(Interface):
 
 
 class IUploads(Interface):
-    """
-    The files of upload sessions. Which sessions exist is the database's to say.
-    """
+    """The files of upload sessions. Which sessions exist is the database's to say."""
 
     async def create(session_id: str, algorithm: str) -> None:
         """
@@ -215,9 +207,7 @@ class IUploads(Interface):
 
 
 class IBlobReader(Interface):
-    """
-    One open blob.
-    """
+    """One open blob."""
 
     async def read(start: int, count: int) -> bytes:
         """
@@ -242,9 +232,7 @@ class IBlobReader(Interface):
 
 
 class IBlobStore(Interface):
-    """
-    Bytes, addressed by digest and generation. Knows nothing of repositories.
-    """
+    """Bytes, addressed by digest and generation. Knows nothing of repositories."""
 
     async def open(blob: Blob) -> IBlobReader:
         """
@@ -256,9 +244,7 @@ class IBlobStore(Interface):
 
 
 class IBlobRecords(Interface):
-    """
-    Which blobs exist, and which repositories hold them.
-    """
+    """Which blobs exist, and which repositories hold them."""
 
     async def find(name: RepositoryName, digest: Digest) -> Blob:
         """
@@ -313,9 +299,7 @@ class IBlobRecords(Interface):
 
 
 class IManifestRecords(Interface):
-    """
-    Manifests and what they name.
-    """
+    """Manifests and what they name."""
 
     async def put(
         name: RepositoryName, digest: Digest, manifest: Manifest, tags: Sequence[Tag], lease: Lease
@@ -347,9 +331,7 @@ class IManifestRecords(Interface):
 
 
 class ITagRecords(Interface):
-    """
-    Tags and the names of repositories: what is listed.
-    """
+    """Tags and the names of repositories: what is listed."""
 
     async def page(name: RepositoryName, last: str, count: int) -> Page:
         """
@@ -369,9 +351,7 @@ class ITagRecords(Interface):
 
 
 class IUploadRecords(Interface):
-    """
-    Which upload sessions exist.
-    """
+    """Which upload sessions exist."""
 
     async def start(session_id: str, name: RepositoryName, now: float) -> None:
         """Begin a session."""
@@ -402,11 +382,7 @@ class IUploadRecords(Interface):
 class Records:
     """All that the database knows, by subject."""
 
-    blobs: Any
-    manifests: Any
-    tags: Any
-    uploads: Any
-
-
-#: Annotations as a referrers list carries them.
-Annotations = Mapping[str, str]
+    blobs: IBlobRecords
+    manifests: IManifestRecords
+    tags: ITagRecords
+    uploads: IUploadRecords

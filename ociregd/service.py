@@ -14,6 +14,7 @@ from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from ociregd.errors import RegistryError
 from ociregd.registry.expiry import UploadExpiry
@@ -24,8 +25,9 @@ from ociregd.storage.metadata import records_in
 from ociregd.storage.migrations import SchemaTooNew, migrations
 from ociregd.storage.sqlite import SqliteDatabase
 from ociregd.threads import WorkerService
-from ociregd.web.api import registry_resource
+from ociregd.web.api import RegistryAPI
 from ociregd.web.channel import Patience
+from ociregd.web.routing import RegistryResource
 from ociregd.web.site import RegistrySite, SiteService
 
 #: Threads for files: one that waits for a slow disk must not stop the others.
@@ -55,7 +57,9 @@ def registry_service(settings: Settings, reactor: Any) -> IService:
         policy=policy_of(settings),
     )
     expiry = UploadExpiry(uploads, registry.records, time.time, settings.uploads.lifetime)
-    site = RegistrySite(registry_resource(registry), reactor, patience_of(settings))
+    site = RegistrySite(
+        RegistryResource(RegistryAPI(registry).app.resource()), reactor, patience_of(settings)
+    )
     endpoints = {text: serverFromString(reactor, text) for text in settings.listen}
     daemon = OrderedService()
     for service in (
@@ -132,10 +136,16 @@ class OrderedService(MultiService):
     database.
     """
 
+    _log = Logger()
+
     def stopService(self) -> Deferred[None]:
         Service.stopService(self)
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
         for service in reversed(list(self)):
-            await maybeDeferred(service.stopService)
+            try:
+                await maybeDeferred(service.stopService)
+            except Exception:
+                # The others have to end all the same, or their threads would keep the process.
+                self._log.failure("{service} did not stop well", service=service)

@@ -62,7 +62,8 @@ async def commit(
 ) -> int:
     stored, wanted = await generation(cursor, digest)
     if wanted > published:
-        # Files of the published generation may be removed already, whoever has committed a newer one.
+        # Files of the published generation may be removed already, and somebody else may have
+        # committed a newer one.
         return wanted
     if not stored:
         await cursor.change(

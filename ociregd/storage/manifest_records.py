@@ -87,41 +87,38 @@ async def put(
 async def insert(
     cursor: ICursor, repository: int, digest: Digest, manifest: Manifest, lease: Lease
 ) -> None:
-    """Write the manifest and what it names; nothing but its lease changes if it is there."""
-    annotations = json.dumps(dict(manifest.annotations)) if manifest.annotations else None
-    subject = manifest.subject
-    added = await cursor.change(
+    """
+    Write the manifest and what it names.
+
+    One that is there already may have come as another type, and then means something else.
+    """
+    subject = manifest.subject.digest if manifest.subject is not None else None
+    listed = subject is not None and manifest.annotations
+    await cursor.change(
         "INSERT INTO manifest (repository, digest, media_type, artifact_type, subject,"
         " annotations, size, body, pushed, lease_until) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (repository, digest) DO NOTHING",
+        " ON CONFLICT (repository, digest) DO UPDATE SET media_type = excluded.media_type,"
+        " artifact_type = excluded.artifact_type, subject = excluded.subject,"
+        " annotations = excluded.annotations, lease_until = excluded.lease_until",
         repository,
         str(digest),
         manifest.media_type,
         manifest.artifact_type,
-        subject.digest if subject is not None else None,
-        annotations if subject is not None else None,
+        subject,
+        json.dumps(dict(manifest.annotations)) if listed else None,
         len(manifest.body),
         manifest.body,
         lease.now,
         lease.until,
     )
-    if added:
-        for kind, referred in manifest.references():
-            await cursor.change(
-                "INSERT INTO reference (repository, manifest, kind, digest) VALUES (?, ?, ?, ?)",
-                repository,
-                str(digest),
-                kind,
-                referred,
-            )
-    else:
+    for kind, referred in manifest.references():
         await cursor.change(
-            "UPDATE manifest SET media_type = ?, lease_until = ?"
-            " WHERE repository = ? AND digest = ?",
-            manifest.media_type,
-            lease.until,
+            "INSERT INTO reference (repository, manifest, kind, digest) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (repository, manifest, kind, digest) DO NOTHING",
             repository,
             str(digest),
+            kind,
+            referred,
         )
     await make_due(cursor, "manifest", repository, [str(digest)], lease.until, "leased")
 

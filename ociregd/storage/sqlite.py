@@ -66,7 +66,7 @@ def refusal_for(problem: sqlite3.Error, path: str) -> Exception:
 
 def concerns_all(problem: Exception) -> bool:
     """
-    Whether an error is not the fault of one transaction alone: the storage is full, broken or read-only.
+    Whether an error is not the fault of one transaction: the storage is full, broken or read-only.
     """
     operational = isinstance(problem, sqlite3.OperationalError)
     return operational and getattr(problem, "sqlite_errorcode", 0) != sqlite3.SQLITE_ERROR

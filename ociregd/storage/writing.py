@@ -88,9 +88,6 @@ class HashState:
     hasher: Hasher
     offset: int = 0
 
-    def copy(self) -> HashState:
-        return HashState(self.hasher.copy(), self.offset)
-
     def catch_up(self, fd: int) -> None:
         """Read what the file has beyond; runs in a thread."""
         while data := os.pread(fd, READ_BYTES, self.offset):

@@ -7,7 +7,7 @@ loosely, since a strict pattern would make a bad name an unknown page instead of
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 from uuid import uuid4
 
 from klein import Klein
@@ -15,13 +15,10 @@ from klein.interfaces import IKleinRequest
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.resource import Resource
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
-from werkzeug.routing import BaseConverter
 
 from ociregd.errors import (
     DigestInvalid,
-    NameInvalid,
     RangeNotSatisfiable,
     RegistryError,
     Unsupported,
@@ -42,36 +39,14 @@ from ociregd.web.answers import (
     wanted_tags,
 )
 from ociregd.web.blobs import describe_blob, not_modified, send_blob
-from ociregd.web.errors import INCIDENT, REFUSALS, Refusal, refuse, render
+from ociregd.web.errors import INCIDENT, Refusal, refuse, render
 from ociregd.web.links import Window, argument, manifest_location, next_link
+from ociregd.web.routing import CONVERTERS
 from ociregd.web.sending import send_bytes
 from ociregd.web.streaming import StreamingRequest
 
 UNROUTABLE = Refusal(404, "UNSUPPORTED", "the registry has no such endpoint")
 WRONG_METHOD = Refusal(405, "UNSUPPORTED", "the endpoint does not take this method")
-
-
-#: On every answer. Docker's clients once told registries by the first; the others keep browsers
-#: from guessing what a blob is.
-HEADERS = {
-    "docker-distribution-api-version": "registry/2.0",
-    "x-content-type-options": "nosniff",
-    "content-security-policy": "sandbox",
-    "server": "ociregd",
-}
-
-
-class NameConverter(BaseConverter):
-    """Repository names contain slashes, so they span URL segments."""
-
-    part_isolating = False
-    regex = r"[\s\S]+?"
-
-
-class DigestConverter(BaseConverter):
-    """One segment, that is not the beginning of the path of uploads."""
-
-    regex = r"(?!uploads$)[^/]+"
 
 
 class RegistryAPI:
@@ -80,8 +55,7 @@ class RegistryAPI:
     """
 
     app = Klein()
-    app.url_map.converters["name"] = NameConverter
-    app.url_map.converters["digest"] = DigestConverter
+    app.url_map.converters.update(CONVERTERS)
     # No redirects: they would go to whatever host the client claims to have asked.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
@@ -311,10 +285,8 @@ class RegistryAPI:
     def refuse(self, request: StreamingRequest, failure: Failure) -> bytes:
         """A refusal, told by the table."""
         if isinstance(failure.value, Unsupported):
-            others = set(IKleinRequest(request).mapper.allowed_methods()) - {
-                request.method.decode()
-            }
-            request.setHeader(b"allow", ", ".join(sorted(others)))
+            methods = set(IKleinRequest(request).mapper.allowed_methods())
+            request.setHeader(b"allow", ", ".join(sorted(methods - {request.method.decode()})))
         return refuse(request, cast(RegistryError, failure.value))
 
     @app.handle_errors(HTTPException)  # type: ignore[arg-type]
@@ -344,39 +316,3 @@ class RegistryAPI:
         for name in ("content-range", "location", "link", "etag", "cache-control"):
             request.responseHeaders.removeHeader(name)
         return render(request, INCIDENT, [incident_id])
-
-
-class RegistryResource(Resource):
-    """
-    The root of the tree: the API, with the headers that every answer has.
-    """
-
-    isLeaf = True
-
-    def __init__(self, api: RegistryAPI) -> None:
-        super().__init__()
-        self._routes = api.app.resource()
-
-    def render(self, request: StreamingRequest) -> Any:
-        for name, value in HEADERS.items():
-            request.setHeader(name, value)
-        if request.method != request.method.upper():
-            # Methods are case-sensitive (RFC 9110, 9.1), and the router does not know it.
-            request.method = b"-" + request.method
-        try:
-            # Klein would answer these too, but in a text of its own and with a traceback logged.
-            b"/".join(request.postpath or []).decode("utf-8")
-        except UnicodeDecodeError:
-            return render(request, REFUSALS[NameInvalid], ["the URL has to be UTF-8"])
-        if request.method != request.method.upper():
-            # Methods are sensitive to case; the router is not, but knows this one no more than
-            # them.
-            request.method = b"UNKNOWN"
-        return self._routes.render(request)
-
-
-def registry_resource(registry: Registry) -> Resource:
-    """
-    What a site serves.
-    """
-    return RegistryResource(RegistryAPI(registry))

@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
+from ociregd.web.headers import HEADERS
 from ociregd.web.streaming import RequestBody
 
 #: The first byte of a TLS handshake.
@@ -204,11 +205,14 @@ class RegistryChannel(HTTPChannel):
         )
         error = {"code": "UNSUPPORTED", "message": message, "detail": reason}
         body = json.dumps({"errors": [error]}).encode()
-        self.transport.write(
-            f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
-            + body
-        )
+        fields = {
+            **HEADERS,
+            "content-type": "application/json",
+            "content-length": str(len(body)),
+            "connection": "close",
+        }
+        lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        self.transport.write(f"HTTP/1.1 {status} {reason}\r\n{lines}\r\n".encode() + body)
         self.loseConnection()
 
     def _respondToBadRequestAndDisconnect(self) -> None:

@@ -84,6 +84,19 @@ async def send_slice(request: StreamingRequest, reader: IBlobReader, start: int,
     request.sentLength += stop - start
 
 
+async def caught_up(request: StreamingRequest, writable: Writable) -> None:
+    """
+    Wait until the client has taken what there was. One that does not for too long is cut.
+    """
+    cut, seconds = request.transport.abortConnection, patience_seconds(request)
+    timer = request.channel.clock.callLater(seconds, cut)
+    try:
+        await writable.wait()
+    finally:
+        if timer.active():
+            timer.cancel()
+
+
 async def pump(
     request: StreamingRequest,
     writable: Writable,
@@ -95,21 +108,15 @@ async def pump(
     """
     Send until it is done. A client that does not take anything for too long is cut.
     """
-    transport, clock = request.transport, request.channel.clock
-    await writable.wait()
+    await caught_up(request, writable)
     while start < stop:
         try:
             count = await reader.send(out, start, min(CALL_BYTES, stop - start))
         except BlockingIOError:
-            timer = clock.callLater(patience_seconds(request), transport.abortConnection)
-            try:
-                await writable.wait()
-            finally:
-                if timer.active():
-                    timer.cancel()
+            await caught_up(request, writable)
         except ConnectionError:
             # The transport will notice, and Klein will cancel us.
-            transport.abortConnection()
+            request.transport.abortConnection()
             await Deferred()
         else:
             if not count:

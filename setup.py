@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: the packages, one by one, so that no new folder ships by accident."""
+"""What pyproject.toml cannot say: the packages, one by one; no new folder ships by accident."""
 
 from setuptools import setup
 
@@ -10,7 +10,7 @@ setup(
         "ociregd.storage",
         "ociregd.storage.schema",
         "ociregd.web",
-        # No __init__.py: Twisted finds plugins by directory, and the directory must not shadow its own.
+        # No __init__.py: Twisted finds plugins by directory, and this must not shadow its own.
         "twisted.plugins",
     ],
     package_data={"ociregd.storage.schema": ["*.sql"]},

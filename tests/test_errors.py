@@ -36,7 +36,10 @@ def kinds(error: type[RegistryError]) -> Iterator[type[RegistryError]]:
 
 
 def test_every_refusal_is_in_the_table() -> None:
-    """Whatever the registry refuses, a client is told in the protocol's words; and nothing else is."""
+    """
+    Whatever the registry refuses, a client is told in the protocol's words; and nothing else
+    is.
+    """
     assert set(REFUSALS) == set(kinds(RegistryError))
 
 

@@ -70,9 +70,9 @@ class UploadExpiry:
             # A crash came between the row and its file.
             return bool(await self._records.uploads.expire(session_id, before))
         try:
-            expired: bool = await self._records.uploads.expire(session_id, before)
-            if expired:
-                await self._uploads.remove(session_id)
+            expired = await self._records.uploads.expire(session_id, before)
         finally:
             await upload.close()
+        if expired:
+            await self._uploads.remove(session_id)
         return expired

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from attrs import define, field
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, DeferredList, fail, succeed
 from twisted.internet.interfaces import IConsumer, IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -178,6 +178,8 @@ class DiskUpload:
     async def close(self) -> None:
         if self._open:
             self._open = False
+            # What came before the client went away is kept: it may resume behind that.
+            await DeferredList([self.flushed()], consumeErrors=True)
             # In the thread, since closing the last descriptor of a large removed file takes its
             # time.
             await self._lane.run(os.close, self._fd)
@@ -207,7 +209,7 @@ class DiskUpload:
 
     def _appended(self, count: int) -> None:
         self._queued_bytes -= count
-        if self._queued and self._open:
+        if self._queued:
             self._next_batch()
         else:
             self._writing = False

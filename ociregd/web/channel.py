@@ -4,6 +4,9 @@ One connection: what is refused before there is a request, and the patience with
 Twisted's timer is reset by every byte, so that a client could send one byte a minute for ever. Here
 each phase of a connection has a deadline of its own: the wait for a request, its headers, and the
 pace of its body. (The pace of those who read is kept in L{ociregd.web.sending}.)
+
+Private names of twisted.web that are used here: C{_version}, and
+C{_respondToBadRequestAndDisconnect}, which is what the channel calls when it cannot go on.
 """
 
 from __future__ import annotations
@@ -18,8 +21,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
+from ociregd.web.body import RequestBody
 from ociregd.web.headers import HEADERS
-from ociregd.web.streaming import RequestBody
 
 #: The first byte of a TLS handshake.
 TLS_HANDSHAKE = b"\x16"

@@ -4,23 +4,40 @@ A real daemon that may die at any moment and is started again on what it left.
 
 from __future__ import annotations
 
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import define, field
 
 from tests.functional.client import Wire, request
-from tests.functional.daemon import free_port
 
 from . import under_filter
-from .interception import Interceptor
+from .interception import Decide, Interceptor, every_call
 
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
+
+
+def lasting_port() -> int:
+    """
+    A port of the loopback address that nobody listens on, and that no client is given while the
+    daemon is down: below those that the system gives out.
+    """
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.SystemRandom().randrange(10_000, first)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
+class Ended(Exception):
+    """The daemon has ended instead of starting; its log says why."""
 
 
 @define(eq=False)
@@ -29,17 +46,23 @@ class Daemon:
     A registry with its data in C{root}. What it says is in C{log}, which is not on the same disk.
 
     @ivar interceptor: decides about its system calls, if it is C{intercepted}.
+    @ivar decide: what it decides from the start on.
     """
 
     root: Path
     log: Path
     intercepted: bool = False
-    port: int = field(factory=free_port)
+    decide: Decide = every_call
+    port: int = field(factory=lasting_port)
     interceptor: Interceptor | None = field(default=None, init=False)
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def start(self) -> None:
-        """Start, and return when the registry answers; it has to by itself, whatever happened."""
+        """
+        Start, and return when the registry answers; it has to by itself, whatever happened.
+
+        @raise Ended: if it does not.
+        """
         twistd = Path(sys.executable).with_name("twistd")
         # Whatever becomes of the tests, no daemon outlives the thread that started it.
         command = ["/usr/bin/setpriv", "--pdeathsig", "KILL"]
@@ -57,15 +80,20 @@ class Daemon:
                 self._process.wait(0.02)
             except subprocess.TimeoutExpired:
                 continue
-            raise AssertionError(f"ended instead of starting:\n{self.said()}")
+            self.kill()
+            raise Ended(self.said())
 
     def kill(self) -> None:
         """End it as a crash would, if it has not ended yet."""
         self._end(signal.SIGKILL)
 
+    def end(self) -> int | None:
+        """End it as a service manager would, and return its exit status."""
+        return self._end(signal.SIGTERM)
+
     def stop(self) -> None:
-        """End it as a service manager would."""
-        status = self._end(signal.SIGTERM)
+        """End it as a service manager would; nothing may have gone wrong."""
+        status = self.end()
         # twistd ends by the signal that it was sent, after everything is shut down.
         assert status in (0, -signal.SIGTERM), f"exit status {status}:\n{self.said()}"
 
@@ -119,7 +147,7 @@ class Daemon:
             self._run([*filtered, *command], theirs.fileno())
             theirs.close()
             _, [listener], _, _ = socket.recv_fds(ours, 1, 1)
-        self.interceptor = Interceptor(listener, str(self.root))
+        self.interceptor = Interceptor(listener, str(self.root), self.decide)
         self.interceptor.start()
 
     def _end(self, number: signal.Signals) -> int | None:

@@ -48,6 +48,12 @@ PATHS = {
 }
 
 
+#: Which argument is the descriptor of the file, where it is not the first.
+DESCRIPTORS = {"sendfile": 1}
+
+READS = frozenset({"pread64", "sendfile"})
+
+
 @frozen
 class Call:
     """
@@ -66,8 +72,13 @@ class Call:
 
     @property
     def answers(self) -> bool:
-        """Whether this is no change but an answer to a client."""
+        """Whether this is an answer to a client."""
         return self.path == "socket"
+
+    @property
+    def reads(self) -> bool:
+        """Whether this changes nothing."""
+        return self.name in READS
 
 
 @frozen
@@ -154,8 +165,8 @@ class Interceptor:
         poll.register(self._listener, select.POLLIN)
         try:
             while all(event & select.POLLIN for _, event in poll.poll()):
-                # ENOENT: who asked was killed meanwhile.
-                with suppress(FileNotFoundError):
+                # Who asked was killed meanwhile.
+                with suppress(FileNotFoundError, ProcessLookupError):
                     self._answer_one()
         except BaseException as problem:
             self.failure = problem
@@ -185,7 +196,8 @@ class Interceptor:
             path = os.path.join(os.readlink(f"/proc/{thread}/cwd"), os.fsdecode(text))
         else:
             try:
-                path = os.readlink(f"/proc/{thread}/fd/{arguments[0]}")
+                descriptor = arguments[DESCRIPTORS.get(name, 0)]
+                path = os.readlink(f"/proc/{thread}/fd/{descriptor}")
             except FileNotFoundError:
                 return None
             if name == "sendto" and path.startswith("socket:"):

@@ -38,15 +38,17 @@ class Points:
     _run: int = 0
 
     def __call__(self, call: Call) -> bool:
+        if call.reads:
+            return False
         this = (call.name, call.path)
         self._run = self._run + 1 if this == self._last else 1
         self._last = this
         return self.kind(call) and self._run <= RUN
 
 
-def any_call(call: Call) -> bool:
+def any_change(call: Call) -> bool:
     """A change of a file, or an answer about one."""
-    return True
+    return not call.reads
 
 
 @define(eq=False)
@@ -56,7 +58,7 @@ class Disturbance:
 
     @ivar recover: called with the daemon and a setback before the client goes on.
     @ivar lasting: whether all calls after the n-th are disturbed as well.
-    @ivar stride: how many calls are left out from one point to the next, and one.
+    @ivar stride: 1 if every call is a point, 2 if every other one is, and so on.
     @ivar forgets: whether unfinished uploads may be lost.
     @ivar points: at what it was done, and how the client heard of it.
     """

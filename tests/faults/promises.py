@@ -133,6 +133,28 @@ class Account:
             )
             self._possible[path] = {found}
 
+    def pull(self) -> list[str]:
+        """
+        Pull everything from a storage that may fail, and assert that nothing is wrong or denied.
+
+        @return: what was heard of failures: the status of an incident, or a cut connection.
+        """
+        heard = []
+        for path, possible in self._possible.items():
+            try:
+                answer = exchange(self.port, "GET", path, {}, None)
+            except (ConnectionError, EOFError):
+                heard.append("cut")
+                continue
+            if answer.status == 500:
+                check_refusal(answer)
+                heard.append("500")
+                continue
+            assert answer.status in (200, 404), f"{path}: {answer}"
+            found = answer.body if answer.status == 200 else None
+            assert found in possible, f"{path}: {describe(found)}"
+        return heard
+
     def recently(self) -> str:
         """The end of the journal."""
         return self.journal.read_text()[-3000:]

@@ -5,15 +5,20 @@ The system calls of a push fail, one after the other: the daemon says so, lives,
 from __future__ import annotations
 
 import errno
+import itertools
+from collections import Counter
 
 import pytest
 from attrs import frozen
 
+from tests.functional.content import digest_of
+
 from .daemon import Daemon
-from .interception import Call, Decide, every_call, failing, short_write
+from .interception import Call, Decide, Nth, every_call, failing, short_write
 from .lives import Lives
-from .points import LANES, Disturbance, disturb, report
-from .promises import Setback
+from .points import LANES, Disturbance, disturb, report, summary
+from .promises import Account, Setback
+from .pushing import BINARY, Images, Pusher, push_everything
 
 WRITES = frozenset({"write", "pwrite64", "writev", "pwritev", "pwritev2", "fallocate"})
 
@@ -21,18 +26,19 @@ WRITES = frozenset({"write", "pwrite64", "writev", "pwritev", "pwritev2", "fallo
 @frozen
 class Fault:
     """
+    @ivar kind: the calls that fail; None for all that change something.
     @ivar lasting: whether it stays until the client has heard of it.
     @ivar statuses: what the client may hear.
     """
 
     act: Decide
-    kind: "frozenset[str] | None"
+    kind: frozenset[str] | None
     lasting: bool
     statuses: frozenset[int]
 
     def counts(self, call: Call) -> bool:
         """Whether it happens to calls of this kind."""
-        return not call.answers and (self.kind is None or call.name in self.kind)
+        return not (call.answers or call.reads) and (self.kind is None or call.name in self.kind)
 
 
 FAULTS = {
@@ -81,3 +87,60 @@ def test_an_error_of_any_system_call_is_told_and_passes(daemons: Lives, name: st
     points = disturb(lanes)
     report(points)
     assert sum(points.values()) > 15, points
+
+
+@pytest.mark.usefixtures("intercepted")
+def test_bytes_that_were_not_synced_have_to_come_again(daemons: Lives) -> None:
+    """
+    After a failed fsync the session is there but empty: the system reports lost bytes only once.
+    """
+    daemon = daemons.make("daemon", intercepted=True)
+    daemon.start()
+    account = Account(daemon.port, daemons.directory / "journal")
+    content = Images("sync").layer()
+    location = account.call("POST", "/v2/team/app/blobs/uploads/", {202}).header("Location")
+    assert daemon.interceptor is not None
+    daemon.interceptor.decide = Nth(1, failing(errno.EIO), lambda call: call.name == "fsync")
+    path = f"{location}?digest={digest_of(content)}"
+    with pytest.raises(Setback) as caught:
+        account.call("PUT", path, {201}, headers=BINARY, body=content)
+    assert caught.value.answer is not None
+    assert caught.value.answer.status == 500
+    assert account.call("GET", location, {204}).header("Range") == "0-0"
+    effects = {f"/v2/team/app/blobs/{digest_of(content)}": content}
+    account.call("PUT", path, {201}, headers=BINARY, body=content, effects=effects)
+    account.check()
+    daemon.stop()
+
+
+@pytest.mark.usefixtures("intercepted")
+def test_an_error_of_any_read_is_told_or_cuts_the_answer(daemons: Lives) -> None:
+    """
+    Whichever read of a pull fails, the client hears of an incident or sees its connection end: what
+    exists is never unknown to it, and no byte is ever wrong.
+    """
+    daemon = daemons.make("daemon", intercepted=True)
+    daemon.start()
+    account = Account(daemon.port, daemons.directory / "journal")
+
+    def recover(setback: Setback) -> None:
+        raise AssertionError(setback)
+
+    push_everything(Pusher(account, recover), "team/app", Images("read", 1024 * 1024))
+    failed: Counter[str] = Counter()
+    for number in itertools.count(1):
+        # A new process, whose database has nothing in its cache.
+        daemon.kill()
+        daemon.start()
+        assert daemon.interceptor is not None
+        nth = Nth(number, failing(errno.EIO), lambda call: call.reads)
+        daemon.interceptor.decide = nth
+        heard = account.pull()
+        daemon.interceptor.decide = every_call
+        if not nth.hit:
+            break
+        failed[f"{summary(nth.hit[0])}: {' '.join(heard) or 'not heard'}"] += 1
+        account.check()
+    report(failed)
+    assert sum(failed.values()) > 5, failed
+    daemon.stop()

@@ -38,13 +38,14 @@ def refused(account: Account, name: str, status: int) -> int:
 
     images = Images("too much", CHUNK)
     pusher = Pusher(account, give_up)
-    for attempt in (
+    attempts: list[Callable[[], None]] = [
         lambda: pusher.push_in_chunks(name, images.layer(), CHUNK // 2),
         lambda: pusher.push_at_once(name, images.layer()),
         lambda: pusher.push_manifest(IMAGE, "other", Images(IMAGE).manifest(1)),
         lambda: pusher.mount(name, IMAGE, Images(IMAGE).layer()),
         lambda: pusher.delete(f"/v2/{IMAGE}/manifests/latest"),
-    ):
+    ]
+    for attempt in attempts:
         try:
             attempt()
         except Setback:
@@ -59,8 +60,8 @@ def test_a_full_disk_refuses_pushes_until_there_is_room(
     kind: Callable[[Path], AbstractContextManager[Disk]],
 ) -> None:
     """
-    On a full disk a chunk is refused with 413 and a time to come back, pulls go on, other changes
-    succeed or are refused alike; with room again the same upload goes on to its end.
+    On a full disk a chunk is refused with 413 and a time to come back, pulls go on, even after a
+    restart, and other changes succeed or are refused alike; with room again the upload goes on.
     """
     disk = make_disk(kind)
     daemon = daemons.make("daemon", root=disk.path / "root")
@@ -80,6 +81,9 @@ def test_a_full_disk_refuses_pushes_until_there_is_room(
         assert setback.answer is not None, daemon.said()
         assert setback.answer.status == 413, setback
         assert refused(account, "team/other", 413) >= 2
+        account.check()
+        daemon.kill()
+        daemon.start()
         account.check()
         disk.make_room()
 

@@ -9,7 +9,7 @@ import pytest
 from .daemon import Daemon
 from .interception import killing
 from .lives import Lives
-from .points import LANES, Disturbance, any_call, disturb, report
+from .points import LANES, Disturbance, any_change, disturb, report
 from .promises import Setback
 
 
@@ -31,7 +31,7 @@ def test_a_kill_at_any_system_call_loses_nothing(daemons: Lives) -> None:
             daemons.make(f"lane{lane}", intercepted=True),
             daemons.directory / f"journal{lane}",
             killing,
-            any_call,
+            any_change,
             start_again,
         )
         for lane in range(LANES)

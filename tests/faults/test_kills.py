@@ -4,7 +4,6 @@ The daemon is killed at random moments while several clients push.
 
 from __future__ import annotations
 
-import itertools
 import os
 import random
 import threading
@@ -44,9 +43,8 @@ def push_until(over: threading.Event, daemon: Daemon, client: int, lives: Lives)
             # Killed again meanwhile: the next setback brings us back here.
             return
 
-    for number in itertools.count():
-        if over.is_set():
-            return accounts
+    while not over.is_set():
+        number = len(accounts)
         account = Account(daemon.port, lives.directory / f"journal{client}")
         accounts.append(account)
         pusher = Pusher(account, recover)
@@ -54,6 +52,7 @@ def push_until(over: threading.Event, daemon: Daemon, client: int, lives: Lives)
         common = Images(f"common {number}").layer()
         pusher.push_in_chunks(f"client{client}/common", common, len(common))
         push_everything(pusher, f"client{client}/app{number}", Images(f"{client} {number}"))
+    return accounts
 
 
 def test_a_kill_at_any_moment_loses_nothing(daemons: Lives) -> None:

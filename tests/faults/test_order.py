@@ -2,7 +2,8 @@
 In which order a push changes files: what an answer promises is on the disk before the answer is
 sent.
 
-A power cut cannot show this alone: a journalling file system often keeps more than it was told to.
+A power cut shows only what one file system happens to lose: often it keeps more than it was told
+to.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ def breaches(calls: Sequence[Call]) -> list[str]:
     found = []
     unsynced: set[str] = set()
     for position, call in enumerate(calls):
+        if call.reads:
+            continue
         directory = call.path.rpartition("/")[0]
         if call.name in WRITES:
             unsynced.add(call.path)
-        elif call.name in ("fsync", "fdatasync"):
-            unsynced.discard(call.path)
-        elif call.name == "unlink":
+        elif call.name in ("fsync", "fdatasync") or call.name == "unlink":
             unsynced.discard(call.path)
         # Nothing but the bytes of one upload is under way when it gets its name.
         early: set[str] = set()

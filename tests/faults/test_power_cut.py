@@ -14,7 +14,7 @@ from .daemon import Daemon
 from .disks import Disk, ext4_disk
 from .interception import Call, Outcome, killing
 from .lives import Lives
-from .points import LANES, Disturbance, any_call, disturb, report
+from .points import LANES, Disturbance, any_change, disturb, report
 from .promises import Account, Setback
 from .pushing import Images, Pusher, push_everything
 
@@ -80,7 +80,7 @@ def test_a_power_cut_at_any_system_call_loses_nothing(daemons: Lives, make_disk:
         daemon = daemons.make(f"lane{lane}", root=disk.path / "root", intercepted=True)
         journal = daemons.directory / f"journal{lane}"
         lanes.append(
-            Disturbance(daemon, journal, cut, any_call, recover, stride=STRIDE, forgets=True)
+            Disturbance(daemon, journal, cut, any_change, recover, stride=STRIDE, forgets=True)
         )
     points = disturb(lanes)
     report(points)

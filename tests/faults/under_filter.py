@@ -21,11 +21,14 @@ MACHINE = "x86_64"
 AUDIT_ARCH = 0xC000003E
 SECCOMP = 317
 
-#: What changes files, and C{sendto}: an answer on its way. Not C{sendmsg}: we use it ourselves.
+#: What changes files, or reads what is stored; and C{sendto}: an answer on its way. Not C{read},
+#: which would be every module of the interpreter, nor C{sendmsg}: we use it ourselves.
 CALLS = {
     1: "write",
+    17: "pread64",
     18: "pwrite64",
     20: "writev",
+    40: "sendfile",
     44: "sendto",
     74: "fsync",
     75: "fdatasync",

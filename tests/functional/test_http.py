@@ -4,12 +4,10 @@ HTTP itself: what is no request is refused and ends the connection, what is one 
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from .client import Client, Wire, request
-from .content import digest_of, number, unique, unknown_digest
+from .client import Client, Wire, check_every_answer, request
+from .content import OCI_MANIFEST, digest_of, encode, number, unique, unknown_digest
 from .daemon import Daemon
 from .repository import Repository
 
@@ -322,7 +320,7 @@ def test_tls_on_the_plain_port(client: Client) -> None:
 
 
 def test_refusals_of_http_are_in_json(client: Client) -> None:
-    """Where HTTP itself is refused the body is still the error document of the protocol."""
+    """Where HTTP itself is refused, headers and body are those of every other refusal."""
     for raw in (
         BEGIN + LENGTH + b"\r\n",
         request("GET", "/v2/?x=" + "y" * 200_000),
@@ -330,10 +328,24 @@ def test_refusals_of_http_are_in_json(client: Client) -> None:
     ):
         with Wire(client.port) as wire:
             wire.send(raw)
-            answer = wire.answer()
-        if answer.body:
-            assert answer.header("Content-Type") == "application/json"
-            assert json.loads(answer.body)["errors"]
+            check_every_answer("GET", wire.answer())
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd", "deflate, gzip", "unheard-of"])
+@pytest.mark.parametrize("kind", ["blob", "manifest"])
+def test_content_codings(repository: Repository, kind: str, coding: str) -> None:
+    """A body in a content coding is 415: its digest is not that of what would be stored."""
+    body = encode(repository.image())
+    digest = digest_of(body)
+    headers = {"Content-Encoding": coding, "Content-Type": OCI_MANIFEST}
+    answer = (
+        repository.call("POST", f"blobs/uploads/?digest={digest}", headers, body)
+        if kind == "blob"
+        else repository.call("PUT", f"manifests/{digest}", headers, body)
+    )
+    assert (answer.status, answer.codes()) == (415, ["UNSUPPORTED"])
+    assert repository.status(f"blobs/{digest}") == 404
+    assert repository.status(f"manifests/{digest}") == 404
 
 
 def test_forms_take_no_memory(daemon: Daemon, repository: Repository) -> None:

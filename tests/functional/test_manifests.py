@@ -183,11 +183,13 @@ def test_nested_index(repository: Repository) -> None:
     """image-spec: an index may hold indexes, each of which can be pulled."""
     _, body = repository.push_image()
     media_type = OCI_MANIFEST
-    for _ in range(5):
+    for _ in range(30):
+        # Twice the same child: whoever followed each path would have a billion to follow.
         body = encode(index(descriptor(media_type, body), descriptor(media_type, body)))
         media_type = OCI_INDEX
         digest = repository.push_manifest(body, media_type=media_type)
         assert repository.get(f"manifests/{digest}") == body
+    assert repository.call("DELETE", f"manifests/{digest}").status == 202
 
 
 @pytest.mark.parametrize("media_type", [OCI_INDEX, DOCKER_LIST])
@@ -256,6 +258,21 @@ def test_docker_types_have_no_subject(repository: Repository, media_type: str) -
     assert answer.status == 201
     assert answer.lines("OCI-Subject") == []
     assert repository.referrers(subject["digest"]) == []
+
+
+def test_subject_of_another_type(repository: Repository) -> None:
+    """end-7a: bytes first pushed as a Docker manifest have a subject once pushed as an OCI one."""
+    subject = descriptor(OCI_MANIFEST, unique())
+    document = repository.image(subject=subject)
+    del document["mediaType"]
+    body = encode(document)
+    repository.push_manifest(body, "v1", DOCKER_MANIFEST)
+    answer = repository.call("PUT", "manifests/v1", {"Content-Type": OCI_MANIFEST}, body)
+    assert answer.status == 201
+    assert answer.header("OCI-Subject") == subject["digest"]
+    assert [listed["digest"] for listed in repository.referrers(subject["digest"])] == [
+        digest_of(body)
+    ]
 
 
 # The media type -------------------------------------------------------------------------------

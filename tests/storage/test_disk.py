@@ -17,7 +17,9 @@ from ociregd.interfaces import Blob
 from ociregd.oci.digest import digest_of
 from ociregd.storage.disk import DiskBlobStore, DiskUploads, Tree, publish_file
 
-from ..contracts import BOTH, FIRST, SESSION, BlobStoreContract, Files, UploadsContract
+from ..contracts.blobs import BlobStoreContract
+from ..contracts.files import BOTH, FIRST, SESSION, Files
+from ..contracts.uploads import UploadsContract
 from ..fakes import Memory, MemoryBlobStore, MemoryUploads
 from ..workers import AtOnce, Later, NewestFirst, OldestFirst
 from .places import temporary
@@ -161,7 +163,10 @@ class DiskFilesTests(OnDisk, OldestFirst, SynchronousTestCase):
         assert open_files() == self.before
 
     def test_a_reader_is_closed_after_its_read(self) -> None:
-        """A file is not closed under a thread that reads it, even if nobody waits for that any more."""
+        """
+        A file is not closed under a thread that reads it, even if nobody waits for that any
+        more.
+        """
         reader = self.result_of(self.files.blobs.open(self.published(BOTH)))
         reading = self.begin(reader.read(0, 10))
         reading.addErrback(lambda _: None)

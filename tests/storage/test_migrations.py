@@ -4,6 +4,7 @@ Tests for L{ociregd.storage.migrations}.
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -52,7 +53,7 @@ class MigrationTests(AtOnce, SynchronousTestCase):
     def test_all_or_nothing(self) -> None:
         """A migration that fails leaves the database as it was."""
         self.fruit_after(FRUIT)
-        self.assertRaises(Exception, self.fruit_after, FRUIT, WRONG)
+        self.assertRaises(sqlite3.Error, self.fruit_after, FRUIT, WRONG)
         assert self.fruit_after(FRUIT) == ["apple"]
 
     def test_a_newer_database(self) -> None:

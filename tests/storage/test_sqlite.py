@@ -13,17 +13,21 @@ import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from ociregd.errors import StorageFull, StorageReadOnly
-from ociregd.interfaces import ICursor, IDatabase
+from ociregd.interfaces import ICursor, IDatabase, Lease
+from ociregd.oci.digest import digest_of
+from ociregd.oci.manifest import Manifest
+from ociregd.oci.names import RepositoryName, Tag
+from ociregd.storage.metadata import records_in
 from ociregd.storage.migrations import migrations
 from ociregd.storage.sqlite import SqliteDatabase, refusal_for
 
-from ..contracts import DatabaseContract, add_fruit, begin_fruit, count_fruit
-from ..record_contracts import (
-    BlobRecordsContract,
-    ManifestRecordsContract,
-    TagRecordsContract,
-    UploadRecordsContract,
-)
+from ..contracts.blob_records import BlobRecordsContract
+from ..contracts.database import DatabaseContract, add_fruit, begin_fruit, count_fruit
+from ..contracts.files import SESSION
+from ..contracts.listing_records import TagRecordsContract, UploadRecordsContract
+from ..contracts.manifest_records import ManifestRecordsContract
+from ..contracts.referrer_records import ReferrerRecordsContract
+from ..oci.samples import index, written
 from ..workers import AtOnce, NewestFirst, OldestFirst
 from .places import temporary
 
@@ -73,6 +77,10 @@ class BlobRecordsTests(OnSqlite, AtOnce, BlobRecordsContract, SynchronousTestCas
 
 class ManifestRecordsTests(OnSqlite, AtOnce, ManifestRecordsContract, SynchronousTestCase):
     """Manifests in SQLite."""
+
+
+class ReferrerRecordsTests(OnSqlite, AtOnce, ReferrerRecordsContract, SynchronousTestCase):
+    """Referrers in SQLite."""
 
 
 class TagRecordsTests(OnSqlite, AtOnce, TagRecordsContract, SynchronousTestCase):
@@ -143,7 +151,10 @@ class SqliteOnlyTests(OnSqlite, OldestFirst, SynchronousTestCase):
         assert self.result_of(self.database.read(count_fruit)) == 1
 
     def test_a_full_database_refuses_all_of_a_commit(self) -> None:
-        """Who shares the commit of one that found no room hears that there was none: nothing is half done."""
+        """
+        Who shares the commit of one that found no room hears that there was none: nothing is
+        half done.
+        """
         asked = [
             self.begin(self.database.transact(*work))
             for work in ((count_fruit,), (add_fruit, "apple"), (fill,))
@@ -178,6 +189,27 @@ class SqliteOnlyTests(OnSqlite, OldestFirst, SynchronousTestCase):
         assert self.result_of(self.database.read(count_fruit)) == 2
         assert self.result_of(other.read(count_fruit)) == 2
 
+    def test_one_transaction_for_each_write(self) -> None:
+        """Whatever is written is written with its lease and what is due, or not at all."""
+        app, digest, lease = RepositoryName("app"), digest_of(b""), Lease(1.0, 2.0)
+        manifest = Manifest.parse(written(index()), None)
+        name, tag = digest_of(manifest.body), Tag("latest")
+        records = records_in(self.database)
+        for work in (
+            records.uploads.start(SESSION, app, 1.0),
+            records.blobs.commit(SESSION, app, digest, 0, 1, lease),
+            records.blobs.mount(RepositoryName("other"), digest, app, lease),
+            records.blobs.renew(app, digest, lease),
+            records.blobs.unlink(app, digest, lease),
+            records.manifests.put(app, name, manifest, [tag], lease),
+            records.tags.remove(app, tag, lease),
+            records.manifests.delete(app, name, lease),
+        ):
+            working = self.begin(work)
+            assert self.later.waiting == 1
+            self.later.perform()
+            self.successResultOf(working)
+
     def test_closing_twice(self) -> None:
         """What is closed may be closed again, and opened."""
         self.database.close()
@@ -198,7 +230,9 @@ class SqliteOnlyTests(OnSqlite, OldestFirst, SynchronousTestCase):
     ],
 )
 def test_which_errors_are_refusals(code: int, refusal: type[Exception], tmp_path: Path) -> None:
-    """A full or read-only storage passes, and clients are told; anything else is for the operator."""
+    """
+    A full or read-only storage passes, and clients are told; anything else is for the operator.
+    """
     problem = sqlite3.OperationalError("as SQLite says")
     problem.sqlite_errorcode = code
     assert type(refusal_for(problem, str(tmp_path / "metadata.sqlite3"))) is refusal

@@ -20,12 +20,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from ociregd.errors import BlobUploadInvalid, StorageFull
+from ociregd.errors import BlobUploadInvalid, BlobUploadUnknown, StorageFull
 from ociregd.oci.digest import Digest, Hasher, digest_of
 from ociregd.storage.writing import HIGH_WATER_BYTES, DiskUpload, HashState, lock_file
 from ociregd.threads import Lane
 
-from ..contracts import BOTH, FIRST, flush
+from ..contracts.files import BOTH, FIRST, flush
 from ..workers import AtOnce, OldestFirst
 from .places import temporary
 
@@ -126,7 +126,10 @@ class FlowTests(UploadCase, OldestFirst, SynchronousTestCase):
         assert self.path.stat().st_size == 5 * len(CHUNK)
 
     def test_pauses_again(self) -> None:
-        """Each time that too much waits there is a pause, and a resumption each time that it does not."""
+        """
+        Each time that too much waits there is a pause, and a resumption each time that it does
+        not.
+        """
         for _ in range(3):
             self.upload.write(CHUNK * 4)
             self.later.perform_all()
@@ -213,6 +216,20 @@ class FlowTests(UploadCase, OldestFirst, SynchronousTestCase):
         assert self.final[0].offset == len(FIRST)
 
 
+class ClosedTests(UploadCase, AtOnce, SynchronousTestCase):
+    """An upload that was let go."""
+
+    def test_the_descriptor_may_be_another_files(self) -> None:
+        """Bytes that come late are not written to the file that has the descriptor by then."""
+        descriptors = set(os.listdir("/proc/self/fd"))
+        self.closed(self.upload)
+        other = self.path.with_name("other")
+        with open(other, "wb") as file:
+            assert str(file.fileno()) in descriptors
+            self.upload.write(FIRST)
+        assert other.read_bytes() == b""
+
+
 class FaultCase(UploadCase):
     """
     What a disk that takes no more does to an upload.
@@ -233,7 +250,10 @@ class FaultCase(UploadCase):
         assert self.path.stat().st_size == room
 
     def test_the_session_of_a_full_disk_goes_on(self: Any) -> None:
-        """When there is room again, the session goes on behind what fitted, and its digest is right."""
+        """
+        When there is room again, the session goes on behind what fitted, and its digest is
+        right.
+        """
         content = bytes(range(256)) * 1000
         with files_no_larger_than(1000):
             self.upload.write(content)
@@ -310,6 +330,35 @@ class FaultTests(FaultCase, AtOnce, SynchronousTestCase):
 
 class FaultLaterTests(FaultCase, OldestFirst, SynchronousTestCase):
     """Faults that show when more bytes wait."""
+
+
+class Vanishing:
+    """
+    The path of a file that is removed after it was opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._asked = 0
+
+    def __fspath__(self) -> str:
+        self._asked += 1
+        if self._asked == 2:
+            self._path.unlink()
+        return str(self._path)
+
+
+class LockTests(SynchronousTestCase):
+    """The lock of a session."""
+
+    def test_a_session_that_ends_while_it_is_opened(self) -> None:
+        """Who gets the lock of a session that its last writer has ended finds it ended."""
+        path = temporary(self) / "session"
+        path.touch()
+        vanishing: Any = Vanishing(path)
+        before = len(os.listdir("/proc/self/fd"))
+        self.assertRaises(BlobUploadUnknown, lock_file, vanishing)
+        assert len(os.listdir("/proc/self/fd")) == before
 
 
 class HashTests(UploadCase, OldestFirst, SynchronousTestCase):

@@ -68,7 +68,7 @@ def test_next_link(query: dict[bytes, list[bytes]], last: str, count: int) -> No
     target, relation = link.split("; ")
     assert relation == 'rel="next"'
     assert target[0] + target[-1] == "<>"
-    assert all(" " < character < "\x7f" and character not in "<>\"" for character in target[1:-1])
+    assert all(" " < character < "\x7f" and character not in '<>"' for character in target[1:-1])
     parts = urlsplit(target[1:-1])
     assert (parts.scheme, parts.netloc, parts.path) == ("", "", "/v2/a/tags/list")
     said = parse_qs(parts.query, keep_blank_values=True, encoding="latin-1")

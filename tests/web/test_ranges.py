@@ -103,7 +103,7 @@ RANGES = st.tuples(
     st.sampled_from(["bytes=", "bytes=", "Bytes=", "BYTES=", "byte=", "bytes =", "items=", ""]),
     st.lists(st.one_of(ONE, ONE, ONE, SPACES), max_size=5).map(",".join),
 ).map("".join)
-SCRIBBLE = st.text("bytes=0123456789-, \t\x0b\x85\xa0ſ٣²x;", max_size=20)
+SCRIBBLE = st.text("bytes=0123456789-, \t\x0b\x85\xa0\u017f\u0663\u00b2x;", max_size=20)
 
 
 @given(st.one_of(RANGES, SCRIBBLE, SCRIBBLE.map("bytes=".__add__)), st.integers(0, 40))
@@ -111,7 +111,7 @@ SCRIBBLE = st.text("bytes=0123456789-, \t\x0b\x85\xa0ſ٣²x;", max_size=20)
 @example("bytes=5-", 5)
 @example("bytes=-0", 5)
 @example("bytes=0-1\x0b", 5)
-@example("byteſ=0-1", 5)
+@example("byte\u017f=0-1", 5)
 @example(f"bytes=0-{'9' * 5000}", 5)
 @example(f"bytes=-{'9' * 5000}", 5)
 @example(f"bytes=0-{'0' * 30}1", 5)
@@ -154,13 +154,13 @@ def test_a_range_on_the_wire() -> None:
 
 CONTENT_RANGES = st.one_of(
     st.tuples(NUMBERS, st.sampled_from(["-", "-", "-", "--", " - ", ""]), NUMBERS).map("".join),
-    st.text("0123456789-bytes /*\n\x0b٣²", max_size=12),
+    st.text("0123456789-bytes /*\n\x0b\u0663\u00b2", max_size=12),
 )
 
 
 @given(CONTENT_RANGES)
 @example("0-9\n")
-@example("٣-٣")
+@example("\u0663-\u0663")
 @example("bytes 0-9/10")
 def test_content_range(text: str) -> None:
     """Two numbers with a hyphen between them, and nothing else, are the place of a chunk."""

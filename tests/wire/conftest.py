@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.logger import LogEvent, LogLevel, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
+from zope.interface import implementer
 
 from ..harness import InMemoryRegistry
 from ..workers import Later, now
@@ -18,6 +19,7 @@ from ..workers import Later, now
 NewRegistry = Callable[..., InMemoryRegistry]
 
 
+@implementer(ILogObserver)
 class Faults:
     """
     What was logged as an error.

@@ -10,16 +10,9 @@ import pytest
 from ociregd.storage.writing import HIGH_WATER_BYTES
 from ociregd.web.sending import CHUNK_BYTES, SMALL_BYTES
 
-from ..harness import (
-    TRANSPORT_BYTES,
-    InMemoryRegistry,
-    Wire,
-    digest_of,
-    image_manifest,
-    new_content,
-    new_name,
-    request,
-)
+from ..harness import InMemoryRegistry, Wire
+from ..messages import digest_of, image_manifest, new_content, new_name, request
+from ..transports import TRANSPORT_BYTES
 from ..workers import Later
 
 PIECE = 65536

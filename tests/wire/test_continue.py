@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import pytest
 
-from ..harness import InMemoryRegistry, digest_of, new_content, new_name, read_answer, request
+from ..harness import InMemoryRegistry
+from ..messages import digest_of, new_content, new_name, read_answer, request
 
 GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
 EXPECT = [("Expect", "100-continue")]

@@ -10,7 +10,8 @@ from twisted.internet.defer import Deferred
 from ociregd.web.sending import CHUNK_BYTES
 from ociregd.web.site import LAST_REQUEST_SECONDS
 
-from ..harness import InMemoryRegistry, new_content, new_name, request
+from ..harness import InMemoryRegistry
+from ..messages import new_content, new_name, request
 
 GRACE = 30.0
 

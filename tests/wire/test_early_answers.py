@@ -9,7 +9,8 @@ import pytest
 
 from ociregd.web.streaming import DRAIN_BYTES, DRAIN_SECONDS, LINGER_SECONDS
 
-from ..harness import InMemoryRegistry, Wire, new_name, request
+from ..harness import InMemoryRegistry, Wire
+from ..messages import new_name, request
 
 NO_SESSION = "00000000-0000-0000-0000-000000000000"
 PIECE = bytes(1024 * 1024)

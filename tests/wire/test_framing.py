@@ -9,15 +9,8 @@ from collections.abc import Callable, Sequence
 import pytest
 from attrs import frozen
 
-from ..harness import (
-    InMemoryRegistry,
-    digest_of,
-    image_manifest,
-    new_content,
-    new_name,
-    read_answer,
-    request,
-)
+from ..harness import InMemoryRegistry
+from ..messages import digest_of, image_manifest, new_content, new_name, read_answer, request
 
 CONTENT = b"hello world"
 CODINGS: dict[str, dict[str, object]] = {

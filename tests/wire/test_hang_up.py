@@ -10,7 +10,8 @@ import pytest
 
 from ociregd.web.sending import CHUNK_BYTES
 
-from ..harness import InMemoryRegistry, digest_of, image_manifest, new_content, new_name, request
+from ..harness import InMemoryRegistry
+from ..messages import digest_of, image_manifest, new_content, new_name, request
 
 CONTENT = new_content(1000)
 

@@ -2,10 +2,10 @@
 A daemon that moves a large blob has time and memory for others. It is watched from outside: by a
 second connection, and by what the kernel counts.
 
-What the second connection waits for is the longest step of the reactor that it meets, and on a busy
-machine also its turn on a processor. So the bound for nearly all answers is the one that matters, ten
-times what is usual there; the bound for all of them only rules out that the daemon stands still, as
-it would if it wrote the blob out to the disk in between.
+What the second connection waits for is the longest step of the reactor that it meets, and on a
+busy machine also its turn on a processor. So the bound for nearly all answers is the one that
+matters: it is several times what is seen there. The bound for all of them only rules out that the
+daemon stands still, as it would if it wrote the whole blob out to the disk in between.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from threading import Thread
 import pytest
 
 from ..functional.daemon import Daemon
-from ..harness import read_answer, request
+from ..messages import read_answer, request
 
 PIECE = bytes(1024 * 1024)
 PIECES = 256
@@ -36,7 +36,6 @@ USUAL = 0.05
 
 #: Seconds within which all of them are.
 WORST = 1.0
-
 
 
 def digest_of_pieces() -> str:
@@ -111,9 +110,7 @@ def growth(daemon: Daemon) -> Iterator[Callable[[], int]]:
     (process / "clear_refs").write_text("5")
 
     def peak() -> int:
-        [line] = [
-            line for line in (process / "status").read_text().splitlines() if "VmHWM" in line
-        ]
+        [line] = [line for line in (process / "status").read_text().splitlines() if "VmHWM" in line]
         return int(line.split()[1])
 
     before = peak()

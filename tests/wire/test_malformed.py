@@ -11,7 +11,8 @@ import pytest
 
 from ociregd.web.channel import HEADER_BYTES
 
-from ..harness import Answer, InMemoryRegistry, Wire, new_name, read_answer, request
+from ..harness import InMemoryRegistry, Wire
+from ..messages import Answer, new_name, read_answer, request
 
 CANARY = "canary"
 

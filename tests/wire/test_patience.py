@@ -10,7 +10,8 @@ from ociregd.storage.writing import HIGH_WATER_BYTES
 from ociregd.web.channel import CLOSE_SECONDS, Patience
 from ociregd.web.sending import CHUNK_BYTES
 
-from ..harness import InMemoryRegistry, digest_of, new_content, new_name, request
+from ..harness import InMemoryRegistry
+from ..messages import digest_of, new_content, new_name, request
 from .conftest import NewRegistry
 
 PATIENCE = Patience(

@@ -11,7 +11,8 @@ import pytest
 from ociregd.web.ranges import MOST_RANGES
 from ociregd.web.sending import CHUNK_BYTES
 
-from ..harness import Answer, InMemoryRegistry, digest_of, new_content, new_name, request
+from ..harness import InMemoryRegistry
+from ..messages import Answer, digest_of, new_content, new_name, request
 from .conftest import Faults, NewRegistry
 
 CONTENT = new_content(2 * CHUNK_BYTES + 1000)
@@ -117,7 +118,9 @@ def test_many_ranges(registry: InMemoryRegistry) -> None:
     assert (all_of_it.status, all_of_it.body) == (200, CONTENT)
 
 
-@pytest.mark.parametrize("text", ["bytes=5-3", "bytes=", "bytes=a-b", "items=0-1", "0-1", "bytes=-"])
+@pytest.mark.parametrize(
+    "text", ["bytes=5-3", "bytes=", "bytes=a-b", "items=0-1", "0-1", "bytes=-"]
+)
 def test_ignored_ranges(registry: InMemoryRegistry, text: str) -> None:
     """A range that means nothing is as good as none."""
     path = registry.push(new_name(), CONTENT)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from ..harness import InMemoryRegistry, Wire, digest_of, image_manifest, new_name, request
+from ..harness import InMemoryRegistry, Wire
+from ..messages import digest_of, image_manifest, new_name, request
 
 DIGEST = digest_of(b"nothing")
 
@@ -151,7 +152,12 @@ def test_absolute_form(registry: InMemoryRegistry) -> None:
     """A target with scheme and host is accepted (RFC 9112 3.2.2), whatever host it is."""
     name = new_name()
     path = registry.push(name, b"content")
-    for authority in ("http://registry.example", "http://other.example:99", "https://x", "HTTP://y"):
+    for authority in (
+        "http://registry.example",
+        "http://other.example:99",
+        "https://x",
+        "HTTP://y",
+    ):
         assert registry.call("GET", authority + path).body == b"content"
         assert registry.call("GET", f"{authority}/v2/").status == 200
         assert registry.call("GET", authority).status == 404

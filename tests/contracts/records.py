@@ -1,0 +1,122 @@
+"""
+What the contracts of records have in common.
+
+Some of what they test shows only in the tables: what the collector shall look at, and when.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ociregd.interfaces import (
+    ICursor,
+    Lease,
+)
+from ociregd.oci.digest import Digest, digest_of
+from ociregd.oci.manifest import Manifest
+from ociregd.oci.names import RepositoryName, Tag
+from ociregd.storage.metadata import records_in
+
+from ..oci.samples import written
+from .files import SESSION
+
+APP = RepositoryName.parse("team/app")
+OTHER = RepositoryName.parse("other/app")
+NOWHERE = RepositoryName.parse("no/where")
+
+CONTENT = b"the content"
+BLOB = digest_of(CONTENT)
+
+EARLY = Lease(1000.0, 1100.0)
+LATE = Lease(2000.0, 2100.0)
+
+
+async def query(cursor: ICursor, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+    """Whatever the tables say."""
+    return await cursor.rows(sql, *parameters)
+
+
+async def change(cursor: ICursor, sql: str, *parameters: object) -> int:
+    """What the collector, or a crash, may do to the tables."""
+    return await cursor.change(sql, *parameters)
+
+
+class RecordsCase:
+    """
+    What the contracts of records do all the time.
+    """
+
+    def setUp(self: Any) -> None:
+        super().setUp()
+        self.database = self.make_database()
+        records = records_in(self.database)
+        self.blobs, self.manifests = records.blobs, records.manifests
+        self.tags, self.uploads = records.tags, records.uploads
+
+    def rows(self: Any, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """What the tables say."""
+        found: list[tuple[Any, ...]] = self.result_of(self.database.read(query, sql, *parameters))
+        return found
+
+    def due(self: Any) -> dict[tuple[str, str], tuple[float, str]]:
+        """What the collector shall look at: kind and digest, when, and why."""
+        found = self.rows("SELECT kind, digest, due_at, reason FROM due")
+        return {(kind, digest): (due_at, reason) for kind, digest, due_at, reason in found}
+
+    def doom(self: Any, digest: Digest) -> None:
+        """What the collector does to a blob that nobody needs."""
+        self.result_of(
+            self.database.transact(
+                change, "UPDATE blob SET state = 'doomed' WHERE digest = ?", str(digest)
+            )
+        )
+
+    def commit(
+        self: Any,
+        content: bytes = CONTENT,
+        name: RepositoryName = APP,
+        generation: int = 1,
+        lease: Lease = EARLY,
+        algorithm: str = "sha256",
+    ) -> Any:
+        """Begin a session and commit it; the generation that is in force."""
+        self.result_of(self.uploads.start(SESSION, name, lease.now))
+        return self.result_of(
+            self.blobs.commit(
+                SESSION, name, digest_of(content, algorithm), len(content), generation, lease
+            )
+        )
+
+    def put(
+        self: Any,
+        document: Any,
+        *tags: str,
+        name: RepositoryName = APP,
+        lease: Lease = EARLY,
+        media_type: str | None = None,
+    ) -> Digest:
+        """Push a manifest, and what it needs before that."""
+        manifest = Manifest.parse(written(document), media_type)
+        for content in CONTENTS:
+            self.commit(content, name)
+        digest = digest_of(manifest.body)
+        named = [Tag.parse(tag) for tag in tags]
+        self.result_of(self.manifests.put(name, digest, manifest, named, lease))
+        return digest
+
+    def nothing_exists(self: Any) -> None:
+        """Check that no repository came into being, and nothing in it."""
+        for table in (
+            "repository",
+            "blob",
+            "repository_blob",
+            "manifest",
+            "reference",
+            "tag",
+            "due",
+        ):
+            assert self.rows(f"SELECT * FROM {table}") == [], table
+
+
+#: What the sample images are made of.
+CONTENTS = (b"the config", b"the first layer", b"another layer")

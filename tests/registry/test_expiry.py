@@ -1,0 +1,285 @@
+"""
+Tests for L{ociregd.registry.expiry}, and for the service that sweeps at intervals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from attrs import evolve, frozen
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from ociregd.errors import BlobUploadUnknown
+from ociregd.interfaces import IUpload, IUploads
+from ociregd.oci.digest import digest_of
+from ociregd.registry.expiry import BATCH, UploadExpiry
+from ociregd.service import upload_expiry_service
+
+from ..fakes import ArrivingBody, body
+from ..workers import AtOnce, OldestFirst
+from .cases import APP, FIRST, RegistryCase
+
+LIFETIME = 3600.0
+
+
+class Broken(Exception):
+    """What a disk or a database may come up with."""
+
+
+@frozen
+class OnePoisoned:
+    """
+    Sessions of which one cannot be opened.
+    """
+
+    _uploads: IUploads
+    _poisoned: str
+
+    async def open(self, session_id: str, algorithm: str | None) -> IUpload:
+        if session_id == self._poisoned:
+            raise Broken(session_id)
+        return await self._uploads.open(session_id, algorithm)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._uploads, name)
+
+
+@frozen
+class Failing:
+    """
+    Upload records that cannot be listed as long as something is wrong.
+    """
+
+    _records: Any
+    _wrong: list[Exception]
+
+    def idle(self, before: float, count: int) -> Awaitable[Any]:
+        if self._wrong:
+            raise self._wrong.pop()
+        answer: Awaitable[Any] = self._records.idle(before, count)
+        return answer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._records, name)
+
+
+class ExpiryContract(RegistryCase):
+    """
+    What a sweep does, whatever the threads.
+    """
+
+    def expiry(self: Any, uploads: Any = None, records: Any = None) -> UploadExpiry:
+        """The expiry of this registry."""
+        registry = self.registry
+        return UploadExpiry(
+            uploads or registry.uploads, records or registry.records, self.time, LIFETIME
+        )
+
+    def expire(self: Any) -> int:
+        """Sweep once; how many have expired."""
+        count: int = self.result_of(self.expiry().expire())
+        return count
+
+    def is_known(self: Any, session_id: str) -> bool:
+        """Whether a session has not ended."""
+        return session_id in self.memory.sessions
+
+    def test_idle_sessions_end(self: Any) -> None:
+        """A session that nobody has used for its lifetime is unknown, and its bytes are gone."""
+        session_id = self.begun(FIRST)
+        self.time.seconds += LIFETIME
+        assert self.expire() == 0
+        assert self.offset(session_id) == len(FIRST)
+        self.time.seconds += 1
+        assert self.expire() == 1
+        self.failure_of(self.app.uploads.offset(session_id), BlobUploadUnknown)
+        assert self.memory.sessions == {}
+        assert self.expire() == 0
+
+    def test_used_sessions_stay(self: Any) -> None:
+        """A session that is used again and again never expires."""
+        session_id = self.begun(FIRST)
+        for _ in range(20):
+            self.time.seconds += LIFETIME / 2
+            self.result_of(self.app.uploads.append(session_id, body(b"?")))
+            assert self.expire() == 0
+        assert self.offset(session_id) == len(FIRST) + 20
+
+    def test_a_session_lives_for_three_quarters_at_least(self: Any) -> None:
+        """Since not each use is noted, a session may expire a little early, but not by much."""
+        session_id = self.begun(FIRST)
+        self.time.seconds += LIFETIME / 4
+        self.result_of(self.app.uploads.append(session_id, body(b"?")))
+        self.time.seconds += LIFETIME * 3 / 4
+        assert self.expire() == 0
+        assert self.is_known(session_id)
+
+    def test_a_session_that_is_written_to(self: Any) -> None:
+        """However long a request takes, its session is not idle; it has a whole life after that."""
+        session_id, arriving = self.begun(), ArrivingBody()
+        appending = self.append(session_id, arriving)
+        self.perform_all()
+        self.time.seconds += 10 * LIFETIME
+        assert self.expire() == 0
+        arriving.arrive(FIRST)
+        arriving.end()
+        self.perform_all()
+        assert self.successResultOf(appending) == len(FIRST)
+        self.time.seconds += LIFETIME
+        assert self.expire() == 0
+        self.time.seconds += 1
+        assert self.expire() == 1
+
+    def test_many(self: Any) -> None:
+        """One sweep ends all that are idle, however many."""
+        kept = 3
+        for _ in range(BATCH + BATCH // 2):
+            self.begun()
+        self.time.seconds += LIFETIME + 1
+        young = {self.begun() for _ in range(kept)}
+        assert self.expire() == BATCH + BATCH // 2
+        assert set(self.memory.sessions) == young
+
+    def test_rows_without_bytes(self: Any) -> None:
+        """A session whose file never came to be, for a crash, expires like the others."""
+        session_id = self.begun()
+        self.memory.sessions.clear()
+        self.time.seconds += LIFETIME + 1
+        assert self.expire() == 1
+        touching = self.registry.records.uploads.touched(session_id, APP)
+        self.failure_of(touching, BlobUploadUnknown)
+
+    def test_a_poisoned_session(self: Any) -> None:
+        """A session that cannot be ended does not keep the others, nor the sweep from its end."""
+        poisoned, *others = [self.begun() for _ in range(BATCH + 1)]
+        self.time.seconds += LIFETIME + 1
+        expiry = self.expiry(uploads=OnePoisoned(self.registry.uploads, poisoned))
+        assert self.result_of(expiry.expire()) == len(others)
+        assert set(self.memory.sessions) == {poisoned}
+        assert len(self.flushLoggedErrors(Broken)) == 1
+        assert self.result_of(expiry.expire()) == 0
+        self.time.seconds += LIFETIME + 1
+        assert self.expire() == 1
+
+    def test_a_sweep_never_fails(self: Any) -> None:
+        """What goes wrong is logged, and the next sweep does what this one did not."""
+        self.begun()
+        self.time.seconds += LIFETIME + 1
+        records = self.registry.records
+        failing = evolve(records, uploads=Failing(records.uploads, [Broken("database")]))
+        expiry = self.expiry(records=failing)
+        self.result_of(expiry.sweep())
+        assert len(self.flushLoggedErrors(Broken)) == 1
+        assert len(self.memory.sessions) == 1
+        self.result_of(expiry.sweep())
+        assert self.memory.sessions == {}
+
+    def test_a_committed_blob_stays(self: Any) -> None:
+        """What was committed does not expire with its session."""
+        self.pushed(FIRST)
+        self.time.seconds += 10 * LIFETIME
+        assert self.expire() == 0
+        assert self.pulled(digest_of(FIRST)) == FIRST
+
+
+class ExpiryTests(AtOnce, ExpiryContract, SynchronousTestCase):
+    """Sweeps, with threads that are done at once."""
+
+
+class ExpiryLaterTests(OldestFirst, ExpiryContract, SynchronousTestCase):
+    """Sweeps, with threads that take their time."""
+
+    def test_a_session_that_comes_to_use_in_a_sweep(self) -> None:
+        """A session that is noted to be in use while a sweep looks at it stays."""
+        session_id = self.begun(FIRST)
+        self.time.seconds += LIFETIME + 1
+        expiring = self.begin(self.expiry().expire())
+        touching = self.begin(self.registry.records.uploads.touch(session_id, self.time.seconds))
+        # The idle ones are listed, and then the note comes before the end.
+        self.perform_all()
+        self.successResultOf(touching)
+        assert self.successResultOf(expiring) == 0
+        assert self.offset(session_id) == len(FIRST)
+
+
+class ServiceTests(AtOnce, RegistryCase, SynchronousTestCase):
+    """The service beside the HTTP service."""
+
+    interval = 300.0
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.clock = Clock()
+        self.sweeps = 0
+        self.do: Callable[[], None] = lambda: None
+
+    def service(self) -> Any:
+        """A service that counts its sweeps."""
+        registry = self.registry
+        uploads = evolve(registry.records, uploads=Counting(registry.records.uploads, self.swept))
+        expiry = UploadExpiry(registry.uploads, uploads, self.time, LIFETIME)
+        return upload_expiry_service(expiry, self.clock, self.interval)
+
+    def swept(self) -> None:
+        """Somebody looks for idle sessions."""
+        self.sweeps += 1
+        self.do()
+
+    def test_sweeps_at_intervals(self) -> None:
+        """There is a sweep at the start, and one after each interval; none after the stop."""
+        service = self.service()
+        service.startService()
+        assert self.sweeps == 1
+        self.clock.advance(self.interval - 1)
+        assert self.sweeps == 1
+        self.clock.advance(1)
+        assert self.sweeps == 2
+        self.successResultOf(service.stopService())
+        assert self.clock.getDelayedCalls() == []
+        self.clock.advance(10 * self.interval)
+        assert self.sweeps == 2
+
+    def test_expires(self) -> None:
+        """Idle sessions end with the next sweep."""
+        service = self.service()
+        service.startService()
+        self.begun(FIRST)
+        self.time.seconds += LIFETIME + 1
+        self.clock.advance(self.interval)
+        assert self.memory.sessions == {}
+        self.successResultOf(service.stopService())
+
+    def test_goes_on_after_a_failure(self) -> None:
+        """A sweep that fails is not the last one."""
+
+        def fail() -> None:
+            raise Broken
+
+        self.do = fail
+        service = self.service()
+        service.startService()
+        self.clock.advance(self.interval)
+        assert len(self.flushLoggedErrors(Broken)) == self.sweeps == 2
+        self.do = lambda: None
+        self.clock.advance(self.interval)
+        assert self.sweeps == 3
+        self.successResultOf(service.stopService())
+
+
+@frozen
+class Counting:
+    """
+    Upload records that tell when they are asked for idle sessions.
+    """
+
+    _records: Any
+    _asked: Callable[[], None]
+
+    async def idle(self, before: float, count: int) -> Any:
+        self._asked()
+        return await self._records.idle(before, count)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._records, name)

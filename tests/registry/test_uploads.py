@@ -1,0 +1,479 @@
+"""
+Tests for L{ociregd.registry.uploads}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from attrs import evolve, frozen
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from ociregd.errors import (
+    BlobUnknown,
+    BlobUploadUnknown,
+    DigestInvalid,
+    NameUnknown,
+    RangeNotSatisfiable,
+    SizeInvalid,
+    StorageFull,
+)
+from ociregd.interfaces import IUploads
+from ociregd.oci.digest import Digest, digest_of
+from ociregd.registry.uploads import Chunk, Uploads
+
+from ..fakes import ArrivingBody, body, chunked
+from ..workers import AtOnce, NewestFirst, OldestFirst
+from .cases import APP, BOTH, FIRST, SECOND, RegistryCase
+
+Then = Callable[[], Awaitable[Any]]
+
+
+@frozen
+class Meanwhile:
+    """
+    Blob records to which something happens once, right after somebody has asked for a generation.
+    """
+
+    _records: Any
+    _happenings: list[Then]
+
+    async def generation(self, digest: Digest) -> tuple[bool, int]:
+        answer: tuple[bool, int] = await self._records.generation(digest)
+        if self._happenings:
+            await self._happenings.pop()()
+        return answer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._records, name)
+
+
+@frozen
+class Stuck:
+    """
+    Sessions whose files cannot be removed.
+    """
+
+    _uploads: IUploads
+
+    async def remove(self, session_id: str) -> None:
+        raise OSError(f"{session_id} stays")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._uploads, name)
+
+
+class UploadsContract(RegistryCase):
+    """
+    What uploads do, whatever the threads.
+    """
+
+    def commit(self: Any, session_id: str, digest: Digest, *arguments: Any) -> Any:
+        """The end of a session that goes well."""
+        return self.result_of(self.app.uploads.commit(session_id, digest, *arguments))
+
+    def refused(self: Any, work: Any, expected: type[Exception], session_id: str) -> Any:
+        """A refusal, which leaves the session as it was and free for the next request."""
+        before = self.offset(session_id)
+        refusal = self.failure_of(work, expected)
+        assert self.offset(session_id) == before
+        self.result_of(self.app.uploads.append(session_id, body()))
+        return refusal
+
+    def test_a_new_session(self: Any) -> None:
+        """A session begins empty, and makes no repository."""
+        session_id = self.begun()
+        assert self.offset(session_id) == 0
+        self.failure_of(self.app.tags.page("", 10), NameUnknown)
+
+    def test_sessions_have_ids_of_their_own(self: Any) -> None:
+        """No two sessions have the same id."""
+        assert len({self.begun() for _ in range(20)}) == 20
+
+    def test_appending(self: Any) -> None:
+        """Bytes are added behind those that are there, with or without saying where."""
+        session_id = self.begun()
+        uploads = self.app.uploads
+        assert self.result_of(uploads.append(session_id, body(FIRST[:4], FIRST[4:]))) == len(FIRST)
+        chunk = Chunk(len(FIRST), len(BOTH))
+        assert self.result_of(uploads.append(session_id, body(SECOND), chunk)) == len(BOTH)
+        assert self.result_of(uploads.append(session_id, chunked(b"!"))) == len(BOTH) + 1
+        assert self.offset(session_id) == len(BOTH) + 1
+
+    def test_a_chunk_out_of_order(self: Any) -> None:
+        """
+        A chunk that begins elsewhere, or is backwards, is refused with the offset that was
+        right.
+        """
+        session_id = self.begun(FIRST)
+        offset = len(FIRST)
+        for chunk in (
+            Chunk(0, offset),
+            Chunk(offset - 1, offset),
+            Chunk(offset + 1, offset + 5),
+            Chunk(offset, offset),
+            Chunk(offset, offset - 1),
+        ):
+            appending = self.app.uploads.append(session_id, body(b"?"), chunk)
+            assert self.refused(appending, RangeNotSatisfiable, session_id).offset == offset
+            committing = self.app.uploads.commit(session_id, digest_of(FIRST), body(b"?"), chunk)
+            assert self.refused(committing, RangeNotSatisfiable, session_id).offset == offset
+
+    def test_a_chunk_of_another_length(self: Any) -> None:
+        """A body that is not as long as its chunk is refused, and taken back if it came."""
+        session_id = self.begun(FIRST)
+        chunk = Chunk(len(FIRST), len(BOTH))
+        for wrong in (
+            body(SECOND + b"?"),
+            body(SECOND[1:]),
+            body(),
+            chunked(SECOND, b"?"),
+            chunked(SECOND[1:]),
+            chunked(),
+            body(SECOND[:3], announced=len(SECOND)),
+        ):
+            appending = self.app.uploads.append(session_id, wrong, chunk)
+            self.refused(appending, SizeInvalid, session_id)
+            committing = self.app.uploads.commit(session_id, digest_of(FIRST), wrong, chunk)
+            self.refused(committing, SizeInvalid, session_id)
+        assert self.result_of(self.app.uploads.append(session_id, body(SECOND), chunk)) == len(BOTH)
+        self.commit(session_id, digest_of(BOTH), body())
+
+    def test_committing_what_was_appended(self: Any) -> None:
+        """What came in chunks becomes a blob, and the session ends."""
+        session_id = self.begun(FIRST)
+        self.result_of(self.app.uploads.append(session_id, body(SECOND)))
+        self.commit(session_id, digest_of(BOTH), body())
+        assert self.pulled(digest_of(BOTH)) == BOTH
+        self.failure_of(self.app.uploads.offset(session_id), BlobUploadUnknown)
+        assert self.memory.sessions == {}
+
+    def test_committing_with_the_last_bytes(self: Any) -> None:
+        """The last bytes may come with the commit, as a chunk or not."""
+        for last, chunk in (
+            (body(SECOND), None),
+            (chunked(SECOND), Chunk(len(FIRST), len(BOTH))),
+        ):
+            session_id = self.begun(FIRST)
+            self.commit(session_id, digest_of(BOTH), last, chunk)
+            assert self.pulled(digest_of(BOTH)) == BOTH
+
+    def test_committing_nothing(self: Any) -> None:
+        """An empty blob is a blob."""
+        self.commit(self.begun(), digest_of(b""), body())
+        assert self.pulled(digest_of(b"")) == b""
+
+    def test_committing_under_another_algorithm(self: Any) -> None:
+        """The digest may be of another algorithm than the session began with."""
+        session_id = self.begun(FIRST)
+        digest = digest_of(BOTH, "sha512")
+        self.commit(session_id, digest, body(SECOND))
+        assert self.pulled(digest) == BOTH
+        self.failure_of(self.app.blobs.stat(digest_of(BOTH)), BlobUnknown)
+
+    def test_committing_what_is_there(self: Any) -> None:
+        """A blob that is pushed again, here or elsewhere, is there."""
+        digest = self.pushed(BOTH)
+        self.pushed(BOTH)
+        self.pushed(BOTH, self.other)
+        assert self.pulled(digest) == self.pulled(digest, self.other) == BOTH
+        assert list(self.memory.blobs) == [(digest, 1)]
+
+    def test_a_wrong_digest(self: Any) -> None:
+        """
+        Bytes that have another digest are no blob; the session is as before, and can be
+        committed.
+        """
+        session_id = self.begun(FIRST)
+        for wrong in (digest_of(b"?"), digest_of(b"?", "sha512")):
+            committing = self.app.uploads.commit(session_id, wrong, body(SECOND))
+            self.refused(committing, DigestInvalid, session_id)
+        self.failure_of(self.app.blobs.stat(digest_of(b"?")), BlobUnknown)
+        self.failure_of(self.app.tags.page("", 10), NameUnknown)
+        self.commit(session_id, digest_of(BOTH), body(SECOND))
+        assert self.pulled(digest_of(BOTH)) == BOTH
+
+    def test_other_sessions(self: Any) -> None:
+        """A session is unknown to another repository, and what is no id is unknown everywhere."""
+        session_id = self.begun(FIRST)
+        for uploads, unknown in (
+            (self.other.uploads, session_id),
+            (self.app.uploads, "00000000-0000-0000-0000-000000000000"),
+            (self.app.uploads, session_id.upper()),
+            (self.app.uploads, session_id + "\n"),
+            (self.app.uploads, "../../../etc/passwd"),
+            (self.app.uploads, ""),
+        ):
+            for work in (
+                uploads.offset(unknown),
+                uploads.append(unknown, body(b"?")),
+                uploads.commit(unknown, digest_of(FIRST), body()),
+                uploads.cancel(unknown),
+            ):
+                self.failure_of(work, BlobUploadUnknown)
+        assert self.offset(session_id) == len(FIRST)
+
+    def test_cancelling(self: Any) -> None:
+        """A cancelled session is unknown, and its bytes are gone."""
+        session_id = self.begun(FIRST)
+        self.result_of(self.app.uploads.cancel(session_id))
+        assert self.memory.sessions == {}
+        for work in (
+            self.app.uploads.offset(session_id),
+            self.app.uploads.append(session_id, body(SECOND)),
+            self.app.uploads.commit(session_id, digest_of(FIRST), body()),
+            self.app.uploads.cancel(session_id),
+        ):
+            self.failure_of(work, BlobUploadUnknown)
+
+    def test_two_writers(self: Any) -> None:
+        """
+        While one request writes to a session, others are refused and harm neither it nor the
+        session.
+        """
+        session_id, arriving = self.begun(FIRST), ArrivingBody()
+        appending = self.append(session_id, arriving)
+        self.perform_all()
+        arriving.arrive(SECOND)
+        self.perform_all()
+        for work in (
+            self.app.uploads.append(session_id, body(b"?")),
+            self.app.uploads.commit(session_id, digest_of(FIRST), body()),
+        ):
+            self.failure_of(work, RangeNotSatisfiable)
+        arriving.end()
+        self.perform_all()
+        assert self.successResultOf(appending) == len(BOTH)
+        self.commit(session_id, digest_of(BOTH), body())
+
+    def test_a_client_goes_in_a_chunk(self: Any) -> None:
+        """What came before the client went is kept, and the session is free to go on."""
+        session_id, arriving = self.begun(FIRST), ArrivingBody()
+        appending = self.append(session_id, arriving)
+        self.perform_all()
+        arriving.arrive(SECOND)
+        self.perform_all()
+        appending.cancel()
+        self.perform_all()
+        self.failureResultOf(appending, CancelledError)
+        assert self.offset(session_id) == len(BOTH)
+        self.commit(session_id, digest_of(BOTH), body())
+
+    def test_a_client_goes_in_the_last_chunk(self: Any) -> None:
+        """That holds for a commit too: it is not made, and can be resumed."""
+        session_id, arriving = self.begun(FIRST), ArrivingBody()
+        committing = self.begin(self.app.uploads.commit(session_id, digest_of(BOTH), arriving))
+        self.perform_all()
+        arriving.arrive(SECOND[:3])
+        self.perform_all()
+        committing.cancel()
+        self.perform_all()
+        self.failureResultOf(committing, CancelledError)
+        assert self.offset(session_id) == len(FIRST) + 3
+        self.failure_of(self.app.blobs.stat(digest_of(BOTH)), BlobUnknown)
+        self.commit(session_id, digest_of(BOTH), body(SECOND[3:]))
+
+    def test_a_full_storage(self: Any) -> None:
+        """
+        When there is no room, the producer is stopped; what fitted is kept, and the session
+        goes on.
+        """
+        session_id = self.begun(FIRST)
+        self.memory.room = 4
+        full = body(SECOND[:2], SECOND[2:], b"never taken")
+        self.failure_of(self.app.uploads.append(session_id, full), StorageFull)
+        assert full.stopped
+        assert self.offset(session_id) == len(FIRST) + 4
+        self.memory.room = None
+        self.commit(session_id, digest_of(BOTH), body(SECOND[4:]))
+
+    def test_a_full_storage_at_the_end(self: Any) -> None:
+        """A commit for which there is no room leaves the session as it was before."""
+        session_id = self.begun(FIRST)
+        self.memory.room = 4
+        committing = self.app.uploads.commit(session_id, digest_of(BOTH), body(SECOND))
+        self.failure_of(committing, StorageFull)
+        assert self.offset(session_id) == len(FIRST)
+        self.memory.room = None
+        self.commit(session_id, digest_of(BOTH), body(SECOND))
+
+    def test_a_session_in_use_is_noted(self: Any) -> None:
+        """
+        A session is noted to be in use when a quarter of its life has gone by, and not at each
+        chunk.
+        """
+        session_id = self.begun()
+        lifetime = self.policy.lifetime_seconds
+        began = self.time.seconds
+        for after, noted in ((lifetime / 4, began), (lifetime / 4 + 1, began + lifetime / 4 + 1)):
+            self.time.seconds = began + after
+            self.result_of(self.app.uploads.append(session_id, body(b"?")))
+            touched = self.registry.records.uploads.touched(session_id, APP)
+            assert self.result_of(touched) == noted
+
+    def meanwhile(self: Any, *happenings: Then) -> Uploads:
+        """Uploads to whose commits something happens between two looks at the database."""
+        records = self.registry.records
+        met = evolve(records, blobs=Meanwhile(records.blobs, [*happenings]))
+        uploads: Uploads = evolve(self.registry, records=met).repository(APP).uploads
+        return uploads
+
+    async def collect(self: Any) -> None:
+        """The collector decides about the blob, and removes its file."""
+
+        async def doom(cursor: Any) -> None:
+            await cursor.change("UPDATE blob SET state = 'doomed'")
+
+        await self.database.transact(doom)
+        digest = digest_of(BOTH)
+        for generation in [generation for _, generation in self.memory.blobs]:
+            await self.registry.blobs.remove(digest, generation)
+
+    async def push_elsewhere(self: Any) -> None:
+        """Somebody else pushes the same bytes."""
+        uploads = self.other.uploads
+        await uploads.commit(await uploads.start(), digest_of(BOTH), body(BOTH))
+
+    async def push_elsewhere_and_collect(self: Any) -> None:
+        """Somebody else does, and deletes it; the collector is quick."""
+        await self.push_elsewhere()
+        await self.collect()
+
+    async def collect_and_push_elsewhere(self: Any) -> None:
+        """The blob is collected, and comes back."""
+        await self.collect()
+        await self.push_elsewhere()
+
+    async def push_collect_and_push_elsewhere(self: Any) -> None:
+        """All of that happens while one client commits."""
+        await self.push_elsewhere_and_collect()
+        await self.push_elsewhere()
+
+    def test_a_blob_is_collected_while_it_is_committed(self: Any) -> None:
+        """
+        Whatever others do to the same bytes in the meantime, a commit ends with a blob that is
+        there.
+        """
+        for there_before, happening in (
+            (True, self.collect),
+            (True, self.collect_and_push_elsewhere),
+            (False, self.push_elsewhere),
+            (False, self.push_elsewhere_and_collect),
+            (False, self.push_collect_and_push_elsewhere),
+        ):
+            if there_before:
+                self.pushed(BOTH, self.other)
+            session_id = self.begun(BOTH)
+            committing = self.meanwhile(happening).commit(session_id, digest_of(BOTH), body())
+            self.result_of(committing)
+            assert self.pulled(digest_of(BOTH)) == BOTH, happening
+            self.failure_of(self.app.uploads.offset(session_id), BlobUploadUnknown)
+            assert self.memory.sessions == {}
+            self.result_of(self.collect())
+
+    def test_a_session_is_cancelled_while_it_is_committed(self: Any) -> None:
+        """Whoever cancels first wins: the commit is refused, and there is no blob."""
+        session_id = self.begun(BOTH)
+
+        async def cancel() -> None:
+            await self.app.uploads.cancel(session_id)
+
+        committing = self.meanwhile(cancel).commit(session_id, digest_of(BOTH), body())
+        self.failure_of(committing, BlobUploadUnknown)
+        self.failure_of(self.app.blobs.stat(digest_of(BOTH)), BlobUnknown)
+
+    def test_a_commit_that_fails_can_be_tried_again(self: Any) -> None:
+        """If the database takes no commit, the session is there still, with all its bytes."""
+        session_id = self.begun(FIRST)
+
+        async def no_room() -> None:
+            raise StorageFull("no room for rows")
+
+        committing = self.meanwhile(no_room).commit(session_id, digest_of(BOTH), body(SECOND))
+        self.failure_of(committing, StorageFull)
+        assert self.offset(session_id) == len(BOTH)
+        self.commit(session_id, digest_of(BOTH), body())
+
+    def test_a_file_that_stays(self: Any) -> None:
+        """
+        A disk that does not let go of a file spoils no commit and no cancellation: those are
+        done.
+        """
+        uploads = (
+            evolve(self.registry, uploads=Stuck(self.registry.uploads)).repository(APP).uploads
+        )
+        self.result_of(uploads.commit(self.begun(BOTH), digest_of(BOTH), body()))
+        assert self.pulled(digest_of(BOTH)) == BOTH
+        session_id = self.begun(FIRST)
+        self.result_of(uploads.cancel(session_id))
+        self.failure_of(self.app.uploads.offset(session_id), BlobUploadUnknown)
+        assert len(self.flushLoggedErrors(OSError)) == 2
+
+
+class UploadsTests(AtOnce, UploadsContract, SynchronousTestCase):
+    """Uploads, with threads that are done at once."""
+
+
+class UploadsOvertakenTests(NewestFirst, UploadsContract, SynchronousTestCase):
+    """Uploads, with threads that overtake each other."""
+
+
+class UploadsLaterTests(OldestFirst, UploadsContract, SynchronousTestCase):
+    """Uploads, with threads that take their time."""
+
+    def steps_of(self, work: Deferred[Any], steps: int) -> None:
+        """Let threads do only so much."""
+        for _ in range(steps):
+            if self.later.waiting:
+                self.later.perform()
+
+    def test_a_client_goes_at_any_moment_of_a_commit(self) -> None:
+        """
+        When a client goes, a commit is made or is not; never half, and the session is never
+        stuck.
+        """
+        outcomes = set()
+        for steps in range(8):
+            content = b"%d" % steps
+            session_id, digest = self.begun(content), digest_of(content)
+            committing = self.begin(self.app.uploads.commit(session_id, digest, body()))
+            self.steps_of(committing, steps)
+            committing.addErrback(lambda failure: failure.trap(CancelledError))
+            committing.cancel()
+            self.perform_all()
+            committed = session_id not in self.memory.sessions
+            if not committed:
+                self.commit(session_id, digest, body())
+            assert self.pulled(digest) == content
+            outcomes.add(committed)
+        assert outcomes == {False, True}
+
+    def test_a_commit_is_carried_through(self) -> None:
+        """Once all bytes are there, a commit is made though the client has gone."""
+        session_id = self.begun(BOTH)
+        committing = self.begin(self.app.uploads.commit(session_id, digest_of(BOTH), body()))
+        # The session was looked up; the next job asks for the generation.
+        self.later.perform()
+        assert self.later.waiting == 1
+        committing.cancel()
+        self.failureResultOf(committing, CancelledError)
+        self.perform_all()
+        assert self.pulled(digest_of(BOTH)) == BOTH
+        assert self.memory.sessions == {}
+
+    def test_a_commit_that_fails_unseen(self) -> None:
+        """A commit that fails when its client has gone is logged, and the session is free."""
+        session_id = self.begun(BOTH)
+
+        async def no_room() -> None:
+            raise StorageFull("no room for rows")
+
+        committing = self.begin(self.meanwhile(no_room).commit(session_id, digest_of(BOTH), body()))
+        self.later.perform()
+        committing.cancel()
+        self.failureResultOf(committing, CancelledError)
+        self.perform_all()
+        assert len(self.flushLoggedErrors(StorageFull)) == 1
+        self.commit(session_id, digest_of(BOTH), body())

@@ -10,6 +10,7 @@ help:
 	@echo "make run     set up, then a registry on http://127.0.0.1:5000 with its data in ./var"
 	@echo "make test    set up, then the whole test suite"
 	@echo "make lint    formatting, imports, types"
+	@echo "make faults  kills, broken disks and power cuts (root for the disks)"
 	@echo "make e2e     real clients against a real daemon (root, Debian 12)"
 	@echo "make bench   the measurements in bench/"
 	@echo "make lock    renew the hash-locked requirements"
@@ -47,6 +48,11 @@ lock: $(READY)
 	$(LOCK) --output-file requirements.txt requirements.in
 	$(LOCK) --output-file requirements-dev.txt requirements-dev.in
 	$(LOCK) --output-file tests/e2e/requirements.txt tests/e2e/requirements.in
+
+# Without root the disks cannot be made: those tests are skipped then, or an error if CI is set.
+faults: $(READY)
+	-tests/faults/install-tools
+	$(BIN)/python -m pytest tests/faults
 
 # The real clients that are Python programs, apart from what the daemon runs on.
 E2E := .venv-e2e

@@ -1,5 +1,5 @@
 """
-The seams between the rooms, and the values that cross them.
+The seams between the rooms.
 
 Digests cross as L{Digest}; those that a manifest merely names cross as text, since a manifest may
 name algorithms that the registry does not store.
@@ -14,10 +14,10 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
-from ociregd.oci.descriptor import Descriptor
 from ociregd.oci.digest import Digest
 from ociregd.oci.manifest import Manifest
 from ociregd.oci.names import RepositoryName, Tag
+from ociregd.values import Blob, IdleUpload, Lease, Page, ReferrersPage, StoredManifest
 
 T = TypeVar("T")
 
@@ -26,65 +26,6 @@ InThread = Callable[..., "Deferred[Any]"]
 
 #: The time of day in seconds since the epoch: what may be stored and compared after a restart.
 WallClock = Callable[[], float]
-
-
-@frozen
-class Blob:
-    """
-    Stored bytes.
-
-    @ivar generation: distinguishes the files that one digest has had over time; a file name is
-        never used again once the collector may remove it.
-    @ivar lease_until: seconds since the epoch; until then the repository keeps it unreferenced.
-    """
-
-    digest: Digest
-    size: int
-    generation: int
-    lease_until: float = 0.0
-
-
-@frozen
-class StoredManifest:
-    """A manifest as it was pushed, byte for byte."""
-
-    digest: Digest
-    media_type: str
-    body: bytes
-
-
-@frozen
-class Lease:
-    """
-    The promise that comes with an acknowledged write: what is not referenced yet is kept until
-    then.
-
-    @ivar now: seconds since the epoch.
-    @ivar until: seconds since the epoch.
-    """
-
-    now: float
-    until: float
-
-
-@frozen
-class Page:
-    """
-    One page of a listing, in bytewise order.
-
-    @ivar more: whether something follows the last of C{names}.
-    """
-
-    names: Sequence[str]
-    more: bool
-
-
-@frozen
-class ReferrersPage:
-    """One page of a referrers list, in the order of the digests."""
-
-    descriptors: Sequence[Descriptor]
-    more: bool
 
 
 class ICursor(Interface):
@@ -371,11 +312,17 @@ class IUploadRecords(Interface):
         @raise BlobUploadUnknown: if the repository has no such session.
         """
 
-    async def idle(before: float, count: int) -> Sequence[str]:
-        """The ids of up to C{count} sessions last used before then, longest idle first."""
+    async def idle(before: float, count: int) -> Sequence[IdleUpload]:
+        """
+        Up to C{count} sessions: those that have ended, and then those that were last used before
+        then, longest idle first.
+        """
 
     async def expire(session_id: str, before: float) -> bool:
-        """End the session if it was last used before then; whether it was."""
+        """End the session if it was last used before then; whether that was so."""
+
+    async def forget(session_ids: Sequence[str]) -> None:
+        """Drop what is left of ended sessions, whose files are gone."""
 
 
 @frozen

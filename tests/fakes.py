@@ -21,8 +21,9 @@ from ociregd.errors import (
     RegistryError,
     StorageFull,
 )
-from ociregd.interfaces import Blob, IBlobReader, IBlobStore, IBody, IUpload, IUploads
+from ociregd.interfaces import IBlobReader, IBlobStore, IBody, IUpload, IUploads
 from ociregd.oci.digest import Digest, digest_of
+from ociregd.values import Blob
 
 
 @define

@@ -11,14 +11,15 @@ from pathlib import Path
 PROJECT = Path(__file__).parent.parent
 
 # Values and words that every room may use: what they are is decided below all of them.
-COMMON = {"errors", "oci", "interfaces", "threads"}
+COMMON = {"errors", "oci", "interfaces", "values", "threads"}
 
 # A room, which is a package or a module of ociregd, and what it may import beside itself. Registry
 # and storage meet at the interfaces only, and what is asked over HTTP is asked of the registry.
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "oci": {"errors"},
-    "interfaces": {"oci"},
+    "values": {"oci"},
+    "interfaces": {"oci", "values"},
     "threads": {"interfaces"},
     "quantities": set(),
     "tomllines": set(),

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from ociregd.errors import BlobUnknown
-from ociregd.interfaces import Blob, IBlobReader
+from ociregd.interfaces import IBlobReader
 from ociregd.oci.digest import Digest
 from ociregd.oci.names import RepositoryName
+from ociregd.values import Blob
 
 if TYPE_CHECKING:
     from ociregd.registry.repository import Registry

@@ -4,13 +4,15 @@ The expiry of idle upload sessions, swept at intervals beside the HTTP service.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from attrs import define
 from twisted.logger import Logger
 
-from ociregd.errors import BlobUploadUnknown, RangeNotSatisfiable
+from ociregd.errors import BlobUploadUnknown, RangeNotSatisfiable, RegistryError
 from ociregd.interfaces import IUploads, Records, WallClock
+from ociregd.values import IdleUpload
 
 #: Sessions that one query brings.
 BATCH = 100
@@ -43,36 +45,55 @@ class UploadExpiry:
                 self._log.info("expired {count} idle uploads", count=count)
 
     async def expire(self) -> int:
-        """Expire every idle session, and return how many there were."""
-        now = self._now()
-        before, count = now - self._lifetime_seconds, 0
-        while batch := await self._records.uploads.idle(before, BATCH):
-            for session_id in batch:
-                try:
-                    count += await self._expire(session_id, before, now)
-                except Exception:
-                    # One broken file must not keep the others; it gets its turn a lifetime later.
-                    self._log.failure("upload {session_id} does not expire", session_id=session_id)
-                    await self._records.uploads.touch(session_id, now)
+        """
+        Expire every idle session, and return how many there were. What is left of those that ended
+        in another way goes too.
+        """
+        now, count = self._now(), 0
+        seen: set[str] = set()
+        while batch := await self._unseen(now - self._lifetime_seconds, seen):
+            gone = []
+            for upload in batch:
+                if upload.ended or await self._ended(upload.session_id, now):
+                    count += not upload.ended
+                    if await self._removed(upload.session_id):
+                        gone.append(upload.session_id)
+            await self._records.uploads.forget(gone)
         return count
 
-    async def _expire(self, session_id: str, before: float, now: float) -> bool:
+    async def _unseen(self, before: float, seen: set[str]) -> Sequence[IdleUpload]:
+        """The next batch; what could not be dealt with in this sweep is not in it again."""
+        found = await self._records.uploads.idle(before, BATCH)
+        batch = [upload for upload in found if upload.session_id not in seen]
+        seen.update(upload.session_id for upload in batch)
+        return batch
+
+    async def _ended(self, session_id: str, now: float) -> bool:
         """
-        Expire one session, unless a request is writing to it: however long that takes, it is not
-        idle.
+        End a session, unless a request is writing to it: however long that takes, it is not idle.
         """
+        before = now - self._lifetime_seconds
         try:
             upload = await self._uploads.open(session_id, None)
-        except RangeNotSatisfiable:
-            await self._records.uploads.touch(session_id, now)
-            return False
         except BlobUploadUnknown:
             # A crash came between the row and its file.
-            return bool(await self._records.uploads.expire(session_id, before))
+            return await self._records.uploads.expire(session_id, before)
+        except Exception as problem:
+            if not isinstance(problem, RangeNotSatisfiable):
+                # A broken file must not keep the others; it gets its turn a lifetime later.
+                self._log.failure("upload {session_id} does not expire", session_id=session_id)
+            await self._records.uploads.touch(session_id, now)
+            return False
         try:
-            expired = await self._records.uploads.expire(session_id, before)
+            return await self._records.uploads.expire(session_id, before)
         finally:
             await upload.close()
-        if expired:
+
+    async def _removed(self, session_id: str) -> bool:
+        """Remove the file of an ended session; one that stays is for the next sweep."""
+        try:
             await self._uploads.remove(session_id)
-        return expired
+        except (RegistryError, OSError):
+            self._log.failure("the file of upload {session_id} stays", session_id=session_id)
+            return False
+        return True

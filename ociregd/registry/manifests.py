@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from ociregd.errors import DigestInvalid
-from ociregd.interfaces import InThread, StoredManifest
+from ociregd.interfaces import InThread
 from ociregd.oci.digest import Digest, digest_of
 from ociregd.oci.manifest import Manifest
 from ociregd.oci.names import RepositoryName, Tag
+from ociregd.values import StoredManifest
 
 if TYPE_CHECKING:
     from ociregd.registry.repository import Registry

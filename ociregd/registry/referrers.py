@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ociregd.interfaces import ReferrersPage
 from ociregd.oci.digest import Digest
 from ociregd.oci.names import RepositoryName
+from ociregd.values import ReferrersPage
 
 if TYPE_CHECKING:
     from ociregd.registry.repository import Registry

@@ -9,13 +9,14 @@ from functools import cached_property
 from attrs import define, frozen
 
 from ociregd.errors import Unsupported
-from ociregd.interfaces import IBlobStore, InThread, IUploads, Lease, Page, Records, WallClock
+from ociregd.interfaces import IBlobStore, InThread, IUploads, Records, WallClock
 from ociregd.oci.names import RepositoryName
 from ociregd.registry.blobs import Blobs
 from ociregd.registry.manifests import Manifests
 from ociregd.registry.referrers import Referrers
 from ociregd.registry.tags import Tags
 from ociregd.registry.uploads import Uploads
+from ociregd.values import Lease, Page
 
 
 @frozen

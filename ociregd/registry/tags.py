@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ociregd.interfaces import Page
 from ociregd.oci.names import RepositoryName, Tag
+from ociregd.values import Page
 
 if TYPE_CHECKING:
     from ociregd.registry.repository import Registry

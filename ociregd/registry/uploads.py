@@ -85,9 +85,10 @@ class Uploads:
         upload = await self._open(session_id, None)
         try:
             offset = await receive(upload, body, chunk)
+            # Before it is let go, or it might expire in between.
+            await self._keep(session_id)
         finally:
             await carried_through(Deferred.fromCoroutine(upload.close()))
-        await self._keep(session_id)
         return offset
 
     async def commit(

@@ -7,11 +7,13 @@ from __future__ import annotations
 from attrs import frozen
 from zope.interface import implementer
 
-from ociregd.errors import BlobUnknown, BlobUploadUnknown
-from ociregd.interfaces import Blob, IBlobRecords, ICursor, IDatabase, Lease
+from ociregd.errors import BlobUnknown
+from ociregd.interfaces import IBlobRecords, ICursor, IDatabase
 from ociregd.oci.digest import Digest
 from ociregd.oci.names import RepositoryName
 from ociregd.storage.rows import known_repository, made_repository, make_due
+from ociregd.storage.upload_records import end
+from ociregd.values import Blob, Lease
 
 
 async def find(cursor: ICursor, name: RepositoryName, digest: Digest) -> Blob:
@@ -76,10 +78,7 @@ async def commit(
             published,
             lease.now,
         )
-    if not await cursor.change(
-        "DELETE FROM upload WHERE session_id = ? AND repository = ?", session_id, str(name)
-    ):
-        raise BlobUploadUnknown("the upload was cancelled or expired; begin a new one")
+    await end(cursor, session_id, name)
     await link(cursor, await made_repository(cursor, name, lease.now), digest, lease)
     return wanted
 

@@ -19,11 +19,12 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from ociregd.errors import BlobUploadUnknown
-from ociregd.interfaces import Blob, IBlobReader, IBlobStore, InThread, IUpload, IUploads
+from ociregd.interfaces import IBlobReader, IBlobStore, InThread, IUpload, IUploads
 from ociregd.oci.digest import ALGORITHMS, Digest, Hasher
 from ociregd.storage.refusals import refusing
 from ociregd.storage.writing import DiskUpload, HashState, is_published, lock_file
 from ociregd.threads import Lane, carried_through
+from ociregd.values import Blob
 
 #: How many running hashes are remembered between the requests of their sessions. A forgotten one is
 #: had again by reading the file.

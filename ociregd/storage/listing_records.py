@@ -8,9 +8,10 @@ from attrs import frozen
 from zope.interface import implementer
 
 from ociregd.errors import ManifestUnknown
-from ociregd.interfaces import ICursor, IDatabase, ITagRecords, Lease, Page
+from ociregd.interfaces import ICursor, IDatabase, ITagRecords
 from ociregd.oci.names import RepositoryName, Tag
 from ociregd.storage.rows import known_repository, make_due
+from ociregd.values import Lease, Page
 
 
 async def page(cursor: ICursor, name: RepositoryName, last: str, count: int) -> Page:

@@ -12,19 +12,13 @@ from attrs import frozen
 from zope.interface import implementer
 
 from ociregd.errors import ManifestBlobUnknown, ManifestInvalid, ManifestUnknown
-from ociregd.interfaces import (
-    ICursor,
-    IDatabase,
-    IManifestRecords,
-    Lease,
-    ReferrersPage,
-    StoredManifest,
-)
+from ociregd.interfaces import ICursor, IDatabase, IManifestRecords
 from ociregd.oci.descriptor import Descriptor
 from ociregd.oci.digest import Digest
 from ociregd.oci.manifest import Manifest
 from ociregd.oci.names import RepositoryName, Tag
 from ociregd.storage.rows import known_repository, made_repository, make_due
+from ociregd.values import Lease, ReferrersPage, StoredManifest
 
 #: Bound parameters in one statement; SQLite takes 32,766, older ones 999.
 PARAMETERS = 500

@@ -1,5 +1,8 @@
 """
 Upload sessions in SQL.
+
+A session that has ended keeps its row until its file is gone for certain, or a crash between the
+two would leave the file for ever. It belongs to no repository then, so nobody finds it.
 """
 
 from __future__ import annotations
@@ -12,6 +15,10 @@ from zope.interface import implementer
 from ociregd.errors import BlobUploadUnknown
 from ociregd.interfaces import ICursor, IDatabase, IUploadRecords
 from ociregd.oci.names import RepositoryName
+from ociregd.values import IdleUpload
+
+#: When an ended session was last used: before all others.
+ENDED = -1.0
 
 
 async def start(cursor: ICursor, session_id: str, name: RepositoryName, now: float) -> None:
@@ -34,29 +41,51 @@ async def touched(cursor: ICursor, session_id: str, name: RepositoryName) -> flo
 
 
 async def touch(cursor: ICursor, session_id: str, now: float) -> None:
-    await cursor.change("UPDATE upload SET touched = ? WHERE session_id = ?", now, session_id)
+    await cursor.change(
+        "UPDATE upload SET touched = ? WHERE session_id = ? AND touched <> ?",
+        now,
+        session_id,
+        ENDED,
+    )
 
 
 async def end(cursor: ICursor, session_id: str, name: RepositoryName) -> None:
     if not await cursor.change(
-        "DELETE FROM upload WHERE session_id = ? AND repository = ?", session_id, str(name)
+        "UPDATE upload SET repository = '', touched = ? WHERE session_id = ? AND repository = ?",
+        ENDED,
+        session_id,
+        str(name),
     ):
-        raise BlobUploadUnknown("there is nothing to cancel")
+        raise BlobUploadUnknown("the upload was committed, cancelled or expired; begin a new one")
 
 
-async def idle(cursor: ICursor, before: float, count: int) -> Sequence[str]:
+async def idle(cursor: ICursor, before: float, count: int) -> Sequence[IdleUpload]:
     found = await cursor.rows(
-        "SELECT session_id FROM upload WHERE touched < ? ORDER BY touched LIMIT ?", before, count
+        "SELECT session_id, touched FROM upload WHERE touched < ? ORDER BY touched LIMIT ?",
+        before,
+        count,
     )
-    return [session_id for (session_id,) in found]
+    return [IdleUpload(session_id, touched == ENDED) for session_id, touched in found]
 
 
 async def expire(cursor: ICursor, session_id: str, before: float) -> bool:
     return bool(
         await cursor.change(
-            "DELETE FROM upload WHERE session_id = ? AND touched < ?", session_id, before
+            "UPDATE upload SET repository = '', touched = ?"
+            " WHERE session_id = ? AND touched < ? AND touched <> ?",
+            ENDED,
+            session_id,
+            before,
+            ENDED,
         )
     )
+
+
+async def forget(cursor: ICursor, session_ids: Sequence[str]) -> None:
+    for session_id in sorted(session_ids):
+        await cursor.change(
+            "DELETE FROM upload WHERE session_id = ? AND touched = ?", session_id, ENDED
+        )
 
 
 @implementer(IUploadRecords)
@@ -78,8 +107,11 @@ class UploadRecords:
     async def end(self, session_id: str, name: RepositoryName) -> None:
         await self._database.transact(end, session_id, name)
 
-    async def idle(self, before: float, count: int) -> Sequence[str]:
+    async def idle(self, before: float, count: int) -> Sequence[IdleUpload]:
         return await self._database.read(idle, before, count)
 
     async def expire(self, session_id: str, before: float) -> bool:
         return await self._database.transact(expire, session_id, before)
+
+    async def forget(self, session_ids: Sequence[str]) -> None:
+        await self._database.transact(forget, session_ids)

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ociregd.interfaces import Blob, IBlobReader
+from ociregd.interfaces import IBlobReader
 from ociregd.oci.digest import Digest
+from ociregd.values import Blob
 from ociregd.web.errors import Refusal, render
 from ociregd.web.kernel import send_slice
 from ociregd.web.ranges import Slice, parse_range

@@ -13,12 +13,10 @@ from ociregd.errors import (
     BlobUploadUnknown,
     NameUnknown,
 )
-from ociregd.interfaces import (
-    Blob,
-    IBlobRecords,
-)
+from ociregd.interfaces import IBlobRecords
 from ociregd.oci.digest import digest_of
 from ociregd.oci.names import RepositoryName
+from ociregd.values import Blob
 
 from .files import SESSION
 from .records import APP, BLOB, CONTENT, EARLY, LATE, NOWHERE, OTHER, RecordsCase, change
@@ -50,6 +48,7 @@ class BlobRecordsContract(RecordsCase):
     def test_not_found(self: Any) -> None:
         """A blob is unknown where it is not held, and where nothing is."""
         self.commit()
+        self.result_of(self.uploads.forget([SESSION]))
         self.result_of(self.uploads.start(SESSION, OTHER, 0.0))
         for name, digest in ((APP, digest_of(b"?")), (OTHER, BLOB), (NOWHERE, BLOB)):
             self.failure_of(self.blobs.find(name, digest), BlobUnknown)

@@ -9,12 +9,9 @@ from typing import Any
 
 from zope.interface.verify import verifyObject
 
-from ociregd.interfaces import (
-    Blob,
-    IBlobReader,
-    IBlobStore,
-)
+from ociregd.interfaces import IBlobReader, IBlobStore
 from ociregd.oci.digest import Digest, digest_of
+from ociregd.values import Blob
 
 from .files import BOTH, SESSION, FilesCase
 

@@ -9,10 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
-from ociregd.interfaces import (
-    ICursor,
-    IDatabase,
-)
+from ociregd.interfaces import ICursor, IDatabase
 
 
 class Spoilt(Exception):

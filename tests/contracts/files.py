@@ -8,12 +8,9 @@ from typing import Any
 
 from attrs import frozen
 
-from ociregd.interfaces import (
-    Blob,
-    IBlobStore,
-    IUploads,
-)
+from ociregd.interfaces import IBlobStore, IUploads
 from ociregd.oci.digest import digest_of
+from ociregd.values import Blob
 
 SESSION = "11111111-2222-3333-4444-555555555555"
 OTHER_SESSION = "66666666-7777-8888-9999-aaaaaaaaaaaa"

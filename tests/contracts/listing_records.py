@@ -13,10 +13,7 @@ from ociregd.errors import (
     ManifestUnknown,
     NameUnknown,
 )
-from ociregd.interfaces import (
-    ITagRecords,
-    IUploadRecords,
-)
+from ociregd.interfaces import ITagRecords, IUploadRecords
 from ociregd.oci.names import RepositoryName, Tag
 
 from ..oci.samples import image, index
@@ -134,7 +131,12 @@ class UploadRecordsContract(RecordsCase):
 
     def idle(self: Any, before: float, count: int = 100) -> list[str]:
         """The sessions that nobody has used."""
-        return list(self.result_of(self.uploads.idle(before, count)))
+        return [idle.session_id for idle in self.result_of(self.uploads.idle(before, count))]
+
+    def ended(self: Any) -> list[str]:
+        """The sessions that have ended and are not forgotten."""
+        found = self.result_of(self.uploads.idle(0.0, 100))
+        return [idle.session_id for idle in found if idle.ended]
 
     def test_provides_the_interface(self: Any) -> None:
         """It provides L{IUploadRecords}."""
@@ -175,6 +177,24 @@ class UploadRecordsContract(RecordsCase):
         assert self.idle(20.5, 1) == [OTHER_SESSION]
         self.result_of(self.uploads.touch(OTHER_SESSION, 30.0))
         assert self.idle(100.0) == [SESSION, OTHER_SESSION]
+
+    def test_what_has_ended_is_listed_until_it_is_forgotten(self: Any) -> None:
+        """
+        However a session ended, it comes before all idle ones, and only what has ended can be
+        forgotten.
+        """
+        self.result_of(self.uploads.start(SESSION, APP, 20.0))
+        self.result_of(self.uploads.start(OTHER_SESSION, OTHER, 10.0))
+        assert self.ended() == []
+        self.result_of(self.uploads.end(SESSION, APP))
+        assert self.ended() == [SESSION]
+        assert self.idle(100.0) == [SESSION, OTHER_SESSION]
+        self.result_of(self.uploads.touch(SESSION, 30.0))
+        assert self.ended() == [SESSION]
+        self.result_of(self.uploads.forget([SESSION, OTHER_SESSION]))
+        assert self.idle(100.0) == [OTHER_SESSION]
+        self.result_of(self.uploads.expire(OTHER_SESSION, 100.0))
+        assert self.ended() == [OTHER_SESSION]
 
     def test_expiring(self: Any) -> None:
         """A session expires only if it was last used before some time; and it expires once."""

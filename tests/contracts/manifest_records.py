@@ -14,14 +14,12 @@ from ociregd.errors import (
     ManifestUnknown,
     NameUnknown,
 )
-from ociregd.interfaces import (
-    IManifestRecords,
-    StoredManifest,
-)
+from ociregd.interfaces import IManifestRecords
 from ociregd.oci.digest import Digest, digest_of
 from ociregd.oci.manifest import Manifest
 from ociregd.oci.mediatypes import DOCKER_MANIFEST, OCI_LAYER, OCI_MANIFEST
 from ociregd.oci.names import RepositoryName, Tag
+from ociregd.values import StoredManifest
 
 from ..oci.samples import descriptor, image, index, written
 from .records import APP, CONTENTS, EARLY, LATE, OTHER, RecordsCase

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ociregd.interfaces import (
-    ICursor,
-    Lease,
-)
+from ociregd.interfaces import ICursor
 from ociregd.oci.digest import Digest, digest_of
 from ociregd.oci.manifest import Manifest
 from ociregd.oci.names import RepositoryName, Tag
 from ociregd.storage.metadata import records_in
+from ociregd.values import Lease
 
 from ..oci.samples import written
 from .files import SESSION
@@ -80,6 +78,7 @@ class RecordsCase:
         algorithm: str = "sha256",
     ) -> Any:
         """Begin a session and commit it; the generation that is in force."""
+        self.result_of(self.uploads.forget([SESSION]))
         self.result_of(self.uploads.start(SESSION, name, lease.now))
         return self.result_of(
             self.blobs.commit(

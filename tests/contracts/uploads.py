@@ -11,12 +11,9 @@ from twisted.internet.interfaces import IConsumer
 from zope.interface.verify import verifyObject
 
 from ociregd.errors import BlobUploadUnknown, RangeNotSatisfiable, RegistryError
-from ociregd.interfaces import (
-    Blob,
-    IUpload,
-    IUploads,
-)
+from ociregd.interfaces import IUpload, IUploads
 from ociregd.oci.digest import ALGORITHMS, digest_of
+from ociregd.values import Blob
 
 from .files import BOTH, FIRST, OTHER_SESSION, SECOND, SESSION, FilesCase, flush
 

@@ -47,6 +47,24 @@ class OnePoisoned:
 
 
 @frozen
+class OneStuck:
+    """
+    Sessions of which one cannot be removed.
+    """
+
+    _uploads: IUploads
+    _stuck: str
+
+    async def remove(self, session_id: str) -> None:
+        if session_id == self._stuck:
+            raise OSError(session_id)
+        await self._uploads.remove(session_id)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._uploads, name)
+
+
+@frozen
 class Failing:
     """
     Upload records that cannot be listed as long as something is wrong.
@@ -174,6 +192,27 @@ class ExpiryContract(RegistryCase):
         assert len(self.flushLoggedErrors(Broken)) == 1
         assert len(self.memory.sessions) == 1
         self.result_of(expiry.sweep())
+        assert self.memory.sessions == {}
+
+    def test_what_a_crash_left_behind(self: Any) -> None:
+        """The file of a session that ended, but was not removed, goes with the next sweep."""
+        session_id = self.begun(FIRST)
+        self.result_of(self.registry.records.uploads.end(session_id, APP))
+        assert self.is_known(session_id)
+        assert self.expire() == 0
+        assert self.memory.sessions == {}
+        assert self.result_of(self.registry.records.uploads.idle(self.time.seconds, 10)) == []
+
+    def test_a_file_that_stays(self: Any) -> None:
+        """A file that cannot be removed is for a later sweep, and does not keep this one."""
+        stuck, other = self.begun(FIRST), self.begun(FIRST)
+        self.time.seconds += LIFETIME + 1
+        expiry = self.expiry(uploads=OneStuck(self.registry.uploads, stuck))
+        assert self.result_of(expiry.expire()) == 2
+        assert set(self.memory.sessions) == {stuck}
+        assert len(self.flushLoggedErrors(OSError)) == 1
+        assert other not in self.memory.sessions
+        assert self.expire() == 0
         assert self.memory.sessions == {}
 
     def test_a_committed_blob_stays(self: Any) -> None:

@@ -13,9 +13,9 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from ociregd.errors import BlobUploadUnknown
-from ociregd.interfaces import Blob
 from ociregd.oci.digest import digest_of
 from ociregd.storage.disk import DiskBlobStore, DiskUploads, Tree, publish_file
+from ociregd.values import Blob
 
 from ..contracts.blobs import BlobStoreContract
 from ..contracts.files import BOTH, FIRST, SESSION, Files

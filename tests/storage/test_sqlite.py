@@ -13,13 +13,14 @@ import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from ociregd.errors import StorageFull, StorageReadOnly
-from ociregd.interfaces import ICursor, IDatabase, Lease
+from ociregd.interfaces import ICursor, IDatabase
 from ociregd.oci.digest import digest_of
 from ociregd.oci.manifest import Manifest
 from ociregd.oci.names import RepositoryName, Tag
 from ociregd.storage.metadata import records_in
 from ociregd.storage.migrations import migrations
 from ociregd.storage.sqlite import SqliteDatabase, refusal_for
+from ociregd.values import Lease
 
 from ..contracts.blob_records import BlobRecordsContract
 from ..contracts.database import DatabaseContract, add_fruit, begin_fruit, count_fruit

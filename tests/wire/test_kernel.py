@@ -11,10 +11,11 @@ from twisted.internet.defer import Deferred
 
 from ociregd.web.channel import Patience
 from ociregd.web.kernel import CALL_BYTES
+from ociregd.web.sending import CHUNK_BYTES
 
 from ..harness import InMemoryRegistry, Wire
-from ..messages import digest_of, new_content, new_name, request
-from ..transports import KERNEL_BYTES, SocketTransport
+from ..messages import digest_of, image_manifest, new_content, new_name, request
+from ..transports import KERNEL_BYTES, TRANSPORT_BYTES, SocketTransport
 from ..workers import Later, now
 from .conftest import Faults, NewRegistry
 from .test_pulling import parts_of
@@ -103,6 +104,20 @@ def test_a_slow_reader(registry: InMemoryRegistry, path: str, size: int) -> None
     transport.client_reads = True
     registry.settle()
     assert wire.answer().status == 200
+
+
+def test_what_follows(registry: InMemoryRegistry, path: str) -> None:
+    """Behind such a blob, answers from memory are sent at the pace of the client as before."""
+    name = new_name()
+    registry.push(name, b"{}")
+    manifest = image_manifest(b"{}", annotations={"org.example": "x" * 3_000_000})
+    target = f"/v2/{name}/manifests/t"
+    assert registry.call("PUT", target, body=manifest).status == 201
+    wire, transport = stalled(registry, request("GET", path) + request("GET", target))
+    read_on(registry, transport, 100_000)
+    blob, other = wire.answers("GET", "GET")
+    assert (blob.body, other.body) == (CONTENT, manifest)
+    assert transport.most_kept <= CHUNK_BYTES + TRANSPORT_BYTES
 
 
 def test_the_end_of_the_connection(registry: InMemoryRegistry, path: str) -> None:
@@ -194,7 +209,7 @@ def test_a_file_that_shrinks(registry: InMemoryRegistry, faults: Faults) -> None
     with file.open("r+b") as opened:
         opened.truncate(CALL_BYTES // 2)
     while not wire.closed:
-        assert transport.read(100_000)
+        assert transport.read(100_000), "all was sent, and the connection is still there"
         registry.settle()
     assert wire.aborted
     assert open_files() == before

@@ -67,7 +67,8 @@ CREATE TABLE tag (
 
 CREATE INDEX tag_by_digest ON tag (repository, digest);
 
--- By name, not by id: a repository exists once something was pushed to it.
+-- By name, not by id: a repository exists once something was pushed to it. An ended session has no
+-- name and was touched at -1; its row goes when its file is gone.
 CREATE TABLE upload (
     session_id TEXT NOT NULL PRIMARY KEY,
     repository TEXT NOT NULL,

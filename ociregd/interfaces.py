@@ -165,8 +165,15 @@ class IBlobReader(Interface):
         @raise ConnectionError: if the other side has gone.
         """
 
+    def duplicate(out: int) -> int:
+        """
+        A descriptor for L{send}, since whose the socket is may close it while a thread sends.
+
+        @raise TooManyRequests: if the process has as many as it may have.
+        """
+
     def release(out: int) -> Deferred[None]:
-        """Close a descriptor that was given to L{send}, when everything under way is done."""
+        """Close what L{duplicate} returned, when everything under way is done."""
 
     def close() -> None:
         """Let go, when everything under way is done. May be called twice."""

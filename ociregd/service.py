@@ -30,8 +30,12 @@ from ociregd.web.channel import Patience
 from ociregd.web.routing import RegistryResource
 from ociregd.web.site import RegistrySite, SiteService
 
-#: Threads for files: one that waits for a slow disk must not stop the others.
+#: Threads for uploads, and as many for pulls: a disk that is slow to sync must not stop readers.
 FILE_THREADS = 16
+
+#: Parsing keeps the interpreter to itself: with more of them, large manifests would starve the
+#: reactor.
+MANIFEST_THREADS = 1
 
 #: Threads for the database: one writes, the others read.
 DATABASE_THREADS = 4
@@ -44,16 +48,18 @@ def registry_service(settings: Settings, reactor: Any) -> IService:
     @raise ValueError: if an endpoint string in C{listen} means nothing.
     """
     tree = Tree(Path(settings.storage.root))
-    files = WorkerService(reactor, "files", FILE_THREADS)
+    pushes = WorkerService(reactor, "pushes", FILE_THREADS)
+    pulls = WorkerService(reactor, "pulls", FILE_THREADS)
+    manifests = WorkerService(reactor, "manifests", MANIFEST_THREADS)
     queries = WorkerService(reactor, "database", DATABASE_THREADS)
     database = SqliteDatabase(str(tree.root / "metadata.sqlite3"), queries.in_thread)
-    uploads = DiskUploads(tree, files.in_thread)
+    uploads = DiskUploads(tree, pushes.in_thread)
     registry = Registry(
-        blobs=DiskBlobStore(tree, files.in_thread),
+        blobs=DiskBlobStore(tree, pulls.in_thread),
         uploads=uploads,
         records=records_in(database),
         now=time.time,
-        in_thread=files.in_thread,
+        in_thread=manifests.in_thread,
         policy=policy_of(settings),
     )
     expiry = UploadExpiry(uploads, registry.records, time.time, settings.uploads.lifetime)
@@ -64,8 +70,10 @@ def registry_service(settings: Settings, reactor: Any) -> IService:
     daemon = OrderedService()
     for service in (
         StorageService(tree, database),
-        files,
         queries,
+        manifests,
+        pulls,
+        pushes,
         upload_expiry_service(expiry, reactor, settings.uploads.sweep_interval),
         SiteService(site, endpoints, settings.operations.grace),
     ):

@@ -4,6 +4,7 @@ C{twistd ociregd}: words into values, and the one place that meets the reactor.
 
 from __future__ import annotations
 
+import resource
 import time
 from pathlib import Path
 from typing import Any
@@ -101,4 +102,15 @@ def makeService(options: Options) -> IService:
     # up. The reactor asks this attribute for the time, and nothing that is stored comes from it.
     reactor_clock: Any = reactor
     reactor_clock.seconds = time.monotonic
+    use_all_descriptors()
     return registry_service(options.settings, reactor)
+
+
+def use_all_descriptors() -> None:
+    """
+    Let this process have as many open files as it may: a connection is one, and a pull three.
+
+    The usual soft limit of 1024 is for programs that use select(2).
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

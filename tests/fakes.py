@@ -168,6 +168,9 @@ class MemoryBlobReader:
     async def read(self, start: int, count: int) -> bytes:
         return self._content[start : start + count]
 
+    def duplicate(self, out: int) -> int:
+        return os.dup(out)
+
     async def send(self, out: int, start: int, count: int) -> int:
         return os.write(out, self._content[start : start + count])
 

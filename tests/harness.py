@@ -173,8 +173,16 @@ class InMemoryRegistry:
 
     def settle(self) -> None:
         """Let everything happen that needs no time."""
-        while self._perform() or any([wire.turn() for wire in self._wires]):
+        while self._perform() or self._take_turns() or any([wire.turn() for wire in self._wires]):
             pass
+
+    def _take_turns(self) -> bool:
+        """What was to come with the next turn of the reactor; whether there was something."""
+        due = [
+            call for call in self.clock.getDelayedCalls() if call.getTime() <= self.clock.seconds()
+        ]
+        self.clock.advance(0)
+        return bool(due)
 
     def advance(self, seconds: float) -> None:
         """Let time pass, and what comes with it happen."""

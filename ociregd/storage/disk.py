@@ -10,8 +10,11 @@ Nothing here lists a directory: the database says what exists.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from attrs import define, field
@@ -42,6 +45,19 @@ def sync_directory(path: Path) -> None:
         os.close(fd)
 
 
+@contextmanager
+def alone_in(directory: Path) -> Iterator[None]:
+    """
+    Keep other processes that do the same out of a directory; blocks until they are done.
+    """
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
 def publish_file(path: Path, fd: int, name: Path) -> None:
     """
     Give the open file of a session its final name as well, durably; blocks.
@@ -63,14 +79,32 @@ def publish_file(path: Path, fd: int, name: Path) -> None:
                 os.ftruncate(fd, 0)
             raise
         try:
-            os.link(path, name)
-        except FileExistsError:
-            # Left by a crash, or another commit of the same bytes is as far as we are. What has
-            # this name was synced before it was given it.
-            pass
+            give_name(path, name)
         except FileNotFoundError:
             raise BlobUploadUnknown("begin a new upload") from None
         sync_directory(name.parent)
+
+
+def give_name(path: Path, name: Path) -> None:
+    """
+    Let C{name} be a name of the file C{path} too, whatever had it before.
+
+    Something has it if a crash came before the database knew, or if another commit of the same
+    bytes is as far as we are. What a crash has left may have rotted since; ours was read just now.
+    """
+    try:
+        os.link(path, name)
+    except FileExistsError:
+        if not os.path.samefile(path, name):
+            spare = spare_name(path)
+            spare.unlink(missing_ok=True)
+            os.link(path, spare)
+            os.replace(spare, name)
+
+
+def spare_name(path: Path) -> Path:
+    """A second name for the file of a session, on its way to a blob's."""
+    return path.with_name(path.name + ".spare")
 
 
 @define
@@ -95,10 +129,11 @@ class Tree:
         A directory made in passing would have to be synced in its parent before the first blob in
         it is promised to anybody, by everyone who comes upon it.
         """
+        blobs = self.root / "blobs"
         with refusing():
-            blobs = self.root / "blobs"
             for directory in (self.root, blobs, self.root / "uploads"):
                 directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+        with refusing(), alone_in(blobs):
             for algorithm in ALGORITHMS:
                 if not (blobs / algorithm).exists():
                     growing = blobs / f"{algorithm}.new"
@@ -167,7 +202,9 @@ class DiskUploads:
 
         def unlink() -> None:
             with refusing():
-                self._tree.upload(session_id).unlink(missing_ok=True)
+                path = self._tree.upload(session_id)
+                spare_name(path).unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
 
         await self._in_thread(unlink)
 
@@ -190,6 +227,10 @@ class DiskBlobReader:
     async def send(self, out: int, start: int, count: int) -> int:
         sent: int = await self._lane.run(os.sendfile, out, self._fd, start, count)
         return sent
+
+    def duplicate(self, out: int) -> int:
+        with refusing():
+            return os.dup(out)
 
     def release(self, out: int) -> Deferred[None]:
         return self._lane.run(os.close, out)
@@ -214,7 +255,8 @@ class DiskBlobStore:
         path = self._tree.blob(blob.digest, blob.generation)
 
         def open_whole() -> int:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            with refusing():
+                fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             if (size := os.fstat(fd).st_size) != blob.size:
                 os.close(fd)
                 raise OSError(errno.EIO, f"has {size} bytes instead of {blob.size}", str(path))

@@ -19,7 +19,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ociregd.errors import StorageFull, StorageReadOnly
+from ociregd.errors import StorageFull, StorageReadOnly, TooManyRequests
 from ociregd.interfaces import ICursor, IDatabase, Interaction, InThread
 from ociregd.storage.migrations import Migration, migrate
 
@@ -33,6 +33,7 @@ BATCH = 64
 
 REFUSALS: dict[int, Callable[[], Exception]] = {
     sqlite3.SQLITE_FULL: lambda: StorageFull("the storage of the registry's database is full"),
+    sqlite3.SQLITE_BUSY: lambda: TooManyRequests("another process keeps the database locked"),
     sqlite3.SQLITE_READONLY: lambda: StorageReadOnly("the registry's database takes no writes"),
     # A full file system can also show when the shared memory of the log is made.
     sqlite3.SQLITE_IOERR_SHMSIZE: lambda: StorageFull("the storage of the database is full"),

@@ -77,7 +77,7 @@ class RequestBody:
     delivered: int = field(default=0, init=False)
     complete: bool = field(default=False, init=False)
     waiting_for_client: bool = field(default=False, init=False)
-    _early: list[bytes] = field(factory=list, init=False)
+    _early: bytearray = field(factory=bytearray, init=False)
     _consumer: Any = field(default=None, init=False)
     _over: Deferred[None] | None = field(default=None, init=False)
 
@@ -112,10 +112,11 @@ class RequestBody:
         return collected.value()
 
     def resumeProducing(self) -> None:
-        # The consumer may pause or stop us again with each piece that was early.
         self.waiting_for_client = True
-        while self._early and self.waiting_for_client and self._consumer is not None:
-            self._deliver(self._early.pop(0))
+        if self._early and self._consumer is not None:
+            early, self._early = bytes(self._early), bytearray()
+            # The consumer may pause or stop us again.
+            self._deliver(early)
         if self._consumer is None or not self.waiting_for_client:
             return
         if self.complete:
@@ -139,8 +140,9 @@ class RequestBody:
         if self._consumer is not None and self.waiting_for_client:
             self._deliver(data)
         else:
-            # Came with the headers, or was on its way when we paused.
-            self._early.append(data)
+            # Came with the headers, or was on its way when we paused; in one piece, since chunks
+            # may be single bytes.
+            self._early += data
             self.pauseProducing()
 
     def ended(self) -> None:

@@ -5,7 +5,7 @@ Twisted's timer is reset by every byte, so that a client could send one byte a m
 each phase of a connection has a deadline of its own: the wait for a request, its headers, and the
 pace of its body. (The pace of those who read is kept in L{ociregd.web.sending}.)
 
-Private names of twisted.web that are used here: C{_version}, and
+Private names of twisted.web that are used here: C{_version}, C{_dataBuffer}, C{_buffer}, and
 C{_respondToBadRequestAndDisconnect}, which is what the channel calls when it cannot go on.
 """
 
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from attrs import frozen
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -36,6 +37,10 @@ HEADER_LINES = 500
 #: What one read of a socket may bring while a body arrives. Twisted's 64 KiB are too little for the
 #: handing over to a thread to pay: with them a push costs three times the CPU.
 RECEIVE_BYTES = 1024 * 1024
+
+#: The same for a body in chunks: they may be single bytes, and all that came is decoded at once,
+#: which takes 30 ms for this much.
+RECEIVE_CHUNKED_BYTES = 128 * 1024
 
 #: The largest Content-Length that is believed.
 BODY_BYTES = 2**63 - 1
@@ -87,6 +92,8 @@ class RegistryChannel(HTTPChannel):
         self._timer: IDelayedCall | None = None
         self._header_bytes = 0
         self._header_lines = 0
+        self._client_behind = False
+        self._turn: IDelayedCall | None = None
         self._any_bytes = False
         self._in_head = False
 
@@ -101,6 +108,8 @@ class RegistryChannel(HTTPChannel):
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         self._wait(None)
+        if self._turn is not None and self._turn.active():
+            self._turn.cancel()
         super().connectionLost(reason)
         self._closed(self)
 
@@ -165,19 +174,20 @@ class RegistryChannel(HTTPChannel):
         From the transport: the client does not read its answers. It gets no more of them, or one
         that asks on and on would have us keep them all.
         """
-        self.paused = True
+        self.paused = self._client_behind = True
         super().pauseProducing()
 
     def resumeProducing(self) -> None:
         """From the transport: the client has caught up. Go on with what it had sent meanwhile."""
-        self.paused = False
+        self.paused = self._client_behind = False
         super().resumeProducing()
         super().dataReceived(b"")
 
     def body_begins(self, body: RequestBody) -> None:
         """From the request: watch the pace of its body."""
         self._watch(body, body.received)
-        self.transport.bufferSize = RECEIVE_BYTES
+        chunked = body.length is None
+        self.transport.bufferSize = RECEIVE_CHUNKED_BYTES if chunked else RECEIVE_BYTES
 
     def body_dropped(self) -> None:
         """From the request: a body follows that means nothing; it gets the time of headers."""
@@ -186,12 +196,23 @@ class RegistryChannel(HTTPChannel):
     def body_ended(self) -> None:
         """From the request: nothing more is expected of the client."""
         self._wait(None)
+        self.transport.bufferSize = FileDescriptor.bufferSize
 
     def requestDone(self, request: Any) -> None:
         self._wait(self.patience.idle_seconds, self._idle_too_long)
         if self.last_request:
             self.persistent = False
+        if self.persistent and (self._dataBuffer or self._buffer):
+            # What was pipelined waits for its turn, or thousands of requests that are answered at
+            # once would be one step of the reactor.
+            self.paused = True
+            self._turn = self.clock.callLater(0, self._take_turn)
         super().requestDone(request)
+
+    def _take_turn(self) -> None:
+        if not self._client_behind:
+            self.paused = False
+            super().dataReceived(b"")
 
     def finish_soon(self, seconds: float) -> None:
         """

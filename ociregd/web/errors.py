@@ -57,8 +57,11 @@ REFUSALS = {
     errors.StorageReadOnly: Refusal(403, "DENIED", "the registry takes no writes at present"),
 }
 
-#: When a full storage may be tried again; somebody has to make room first.
-FULL_SECONDS = 60
+#: When it may be tried again. Somebody has to make room in a full storage first.
+RETRY_SECONDS: dict[type[errors.RegistryError], int] = {
+    errors.StorageFull: 60,
+    errors.TooManyRequests: 1,
+}
 
 
 def render(request: Request, refusal: Refusal, details: Sequence[str]) -> bytes:
@@ -86,8 +89,9 @@ def refuse(request: Request, error: errors.RegistryError) -> bytes:
     """
     What a client is told of a L{errors.RegistryError}.
     """
-    if isinstance(error, errors.StorageFull):
-        request.setHeader(b"retry-after", b"%d" % FULL_SECONDS)
+    seconds = RETRY_SECONDS.get(type(error))
+    if seconds is not None:
+        request.setHeader(b"retry-after", b"%d" % seconds)
     if isinstance(error, errors.ManifestBlobUnknown):
         return render(request, REFUSALS[type(error)], error.digests)
     return render(request, REFUSALS[type(error)], [str(error)])

@@ -8,7 +8,6 @@ the socket takes more; in between a thread calls sendfile(2), which may have to 
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from attrs import define, field
@@ -64,14 +63,13 @@ async def send_slice(request: StreamingRequest, reader: IBlobReader, start: int,
     if not plain or stop - start <= SMALL_BYTES:
         await send(request, reader.read, start, stop)
         return
+    out = reader.duplicate(transport.getHandle().fileno())
     request.write(b"")  # the headers, if they are not out yet
     writable = Writable(transport)
     # The channel is this transport's producer at other times, and it is a push producer: it would
     # not be told about an empty buffer.
     transport.unregisterProducer()
     transport.registerProducer(writable, False)
-    # Of our own, since the transport may close its descriptor while the thread uses it.
-    out = os.dup(transport.getHandle().fileno())
     try:
         await pump(request, writable, reader, out, start, stop)
     finally:
@@ -114,7 +112,7 @@ async def pump(
             count = await reader.send(out, start, min(CALL_BYTES, stop - start))
         except BlockingIOError:
             await caught_up(request, writable)
-        except ConnectionError:
+        except (ConnectionError, TimeoutError):
             # The transport will notice, and Klein will cancel us.
             request.transport.abortConnection()
             await Deferred()

@@ -27,6 +27,10 @@ from ociregd.web.streaming import StreamingRequest
 LAST_REQUEST_SECONDS = 0.5
 
 
+#: What the log has of a URL; no honest one is as long.
+LOGGED_BYTES = 1024
+
+
 class RegistrySite(Site):
     """
     A site whose requests stream, and whose connections can be drained.
@@ -67,7 +71,7 @@ class RegistrySite(Site):
             "{peer} {method} {uri} {status} {size}",
             peer=getattr(request.client, "host", "-"),
             method=request.method.decode("ascii", "replace"),
-            uri=request.uri.decode("ascii", "replace"),
+            uri=request.uri[:LOGGED_BYTES].decode("ascii", "replace"),
             status=request.code,
             size=request.sentLength,
         )

@@ -114,10 +114,11 @@ class StreamingRequest(Request):
         super().process()
 
     def write(self, data: bytes) -> None:
-        if self.body is None or self.body.complete or self.startedWriting:
-            super().write(data)
-        else:
+        waiting = self.body is not None and not self.body.complete and not self.startedWriting
+        if waiting or self._held:
             self._held.append(data)
+        else:
+            super().write(data)
 
     def finish(self) -> None:
         if self.body is None or self.body.complete:
@@ -156,6 +157,6 @@ class StreamingRequest(Request):
 
     def _release(self) -> None:
         """Write what was held back until the body was over."""
-        held, self._held = self._held, []
-        for data in held:
+        for data in self._held:
             super().write(data)
+        self._held = []

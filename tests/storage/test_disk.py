@@ -5,6 +5,7 @@ Tests for L{ociregd.storage.disk}, and for the files in memory that stand in for
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,12 @@ class TreeTests(SynchronousTestCase):
         Tree(self.root).prepare()
         assert len(list((self.root / "blobs" / "sha256").iterdir())) == 256
 
+    def test_many_at_once(self) -> None:
+        """Daemons that start at the same time on an empty root do not get in each other's way."""
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda _: Tree(self.root).prepare(), range(8)))
+        assert {path.name for path in (self.root / "blobs").iterdir()} == {"sha256", "sha512"}
+
     def test_is_nobody_elses(self) -> None:
         """Others on the machine cannot read what is stored."""
         Tree(self.root).prepare()
@@ -178,11 +185,22 @@ class DiskFilesTests(OnDisk, OldestFirst, SynchronousTestCase):
         self.later.perform()
         assert open_files() == self.before
 
-    def test_a_file_of_a_crash_is_taken_over(self) -> None:
-        """A commit that finds its file there already, from before a crash, is content with it."""
+    def test_a_file_of_a_crash_is_replaced(self) -> None:
+        """What a crash has left under the name may have rotted; what came now has not."""
         blob = self.published(BOTH)
+        self.tree.blob(blob.digest, 1).write_bytes(b"?" * len(BOTH))
         self.result_of(self.files.uploads.create(SESSION, "sha256"))
         assert self.published(BOTH) == blob
+        assert self.tree.blob(blob.digest, 1).read_bytes() == BOTH
+        assert list((self.tree.root / "uploads").iterdir()) == []
+
+    def test_a_second_name_of_a_crash(self) -> None:
+        """A crash in the middle of replacing a file does not keep the next commit from it."""
+        self.tree.blob(digest_of(BOTH), 1).write_bytes(b"?")
+        self.tree.upload(f"{SESSION}.spare").write_bytes(b"?")
+        self.published(BOTH)
+        assert self.tree.blob(digest_of(BOTH), 1).read_bytes() == BOTH
+        assert list((self.tree.root / "uploads").iterdir()) == []
 
     def test_the_session_of_no_file(self) -> None:
         """The name of a session never leads anywhere else, even if somebody made it a link."""

@@ -9,7 +9,7 @@ import os
 
 import pytest
 
-from ociregd.errors import RegistryError, StorageFull, StorageReadOnly
+from ociregd.errors import RegistryError, StorageFull, StorageReadOnly, TooManyRequests
 from ociregd.storage.refusals import refusing
 
 
@@ -20,6 +20,8 @@ from ociregd.storage.refusals import refusing
         (errno.EDQUOT, StorageFull),
         (errno.EFBIG, StorageFull),
         (errno.EROFS, StorageReadOnly),
+        (errno.EMFILE, TooManyRequests),
+        (errno.ENFILE, TooManyRequests),
     ],
 )
 def test_errors_that_pass_become_refusals(number: int, refusal: type[RegistryError]) -> None:
@@ -29,7 +31,7 @@ def test_errors_that_pass_become_refusals(number: int, refusal: type[RegistryErr
     assert isinstance(told.value.__cause__, OSError)
 
 
-@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ENOENT, errno.EMFILE])
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ENOENT])
 def test_other_errors_stay(number: int) -> None:
     """What is broken is for the operator, and stays what it is."""
     with pytest.raises(OSError, match=os.strerror(number)) as told, refusing():

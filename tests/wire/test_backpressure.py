@@ -130,6 +130,25 @@ def test_a_slow_reader_of_manifests(either_registry: InMemoryRegistry) -> None:
     assert wire.answer().body == manifest
 
 
+def test_pipelined_requests_take_turns(either_registry: InMemoryRegistry) -> None:
+    """However many requests come at once, others get their turn between any two of them."""
+    registry = either_registry
+    wire, other = registry.connect(), registry.connect()
+    wire.channel.dataReceived(50 * request("GET", "/nothing/here"))
+    other.send(request("GET", "/v2/"))
+    assert other.answer().status == 200
+    assert [answer.status for answer in wire.answers(*["GET"] * 50)] == [404] * 50
+
+
+def test_pipelined_requests_are_no_single_step(registry: InMemoryRegistry) -> None:
+    """Requests that can be answered at once are not all answered in one step of the reactor."""
+    wire = registry.connect()
+    wire.channel.dataReceived(50 * request("GET", "/nothing/here"))
+    assert wire.transport.value().count(b"HTTP/1.1 404") == 1
+    registry.settle()
+    assert [answer.status for answer in wire.answers(*["GET"] * 50)] == [404] * 50
+
+
 def test_small_answers_to_a_client_that_does_not_read(either_registry: InMemoryRegistry) -> None:
     """Who asks again and again without reading the answers is not answered without end."""
     registry, name = either_registry, new_name()

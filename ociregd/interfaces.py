@@ -17,7 +17,15 @@ from zope.interface import Attribute, Interface
 from ociregd.oci.digest import Digest
 from ociregd.oci.manifest import Manifest
 from ociregd.oci.names import RepositoryName, Tag
-from ociregd.values import Blob, IdleUpload, Lease, Page, ReferrersPage, StoredManifest
+from ociregd.values import (
+    INLINE_BYTES,
+    Blob,
+    IdleUpload,
+    Lease,
+    Page,
+    ReferrersPage,
+    StoredManifest,
+)
 
 T = TypeVar("T")
 
@@ -73,11 +81,13 @@ class IBody(Interface):
         @return: how many bytes were delivered.
         """
 
-    async def read(limit: int) -> bytes:
+    async def read(limit: int, take: Callable[[int], bool]) -> bytes:
         """
         The whole body.
 
+        @param take: asked before so many more bytes are kept: whether there is room for them.
         @raise ManifestTooLarge: if it is longer than C{limit} bytes.
+        @raise TooManyRequests: if there was no room.
         """
 
 
@@ -90,11 +100,14 @@ class IUpload(Interface):
 
     offset = Attribute("How many bytes the session holds on disk.")
 
+    published = Attribute("Whether its bytes are a blob's by now, and can no longer change.")
+
     def flushed() -> Deferred[int]:
         """
         Fires with the offset when all that was written is stored.
 
         @raise StorageFull: if there was no room. What fitted is kept.
+        @raise BlobUploadInvalid: if something was written though the bytes are published.
         @raise OSError: as the system raised it.
         """
 
@@ -102,7 +115,11 @@ class IUpload(Interface):
         """The digest of all bytes of the session."""
 
     async def truncate(offset: int) -> None:
-        """Forget everything behind C{offset}."""
+        """
+        Forget everything behind C{offset}.
+
+        @raise BlobUploadInvalid: if the bytes are published.
+        """
 
     async def publish(digest: Digest, generation: int) -> None:
         """
@@ -259,9 +276,19 @@ class IManifestRecords(Interface):
         @raise ManifestInvalid: if a descriptor has another size than its blob.
         """
 
-    async def get(name: RepositoryName, reference: Tag | Digest) -> StoredManifest:
+    async def get(
+        name: RepositoryName, reference: Tag | Digest, inline: int = INLINE_BYTES
+    ) -> StoredManifest:
         """
+        @param inline: the size up to which the body comes along.
         @raise ManifestUnknown: if there is none.
+        """
+
+    async def slice(name: RepositoryName, digest: Digest, start: int, count: int) -> bytes:
+        """
+        Up to C{count} bytes of the body of a manifest from C{start}; none at the end.
+
+        @raise ManifestUnknown: if there is none (any more).
         """
 
     async def delete(name: RepositoryName, digest: Digest, lease: Lease) -> None:
@@ -275,7 +302,10 @@ class IManifestRecords(Interface):
     async def referrers(
         name: RepositoryName, subject: Digest, artifact_type: str | None, last: str, count: int
     ) -> ReferrersPage:
-        """Up to C{count} manifests that name C{subject}, behind the digest C{last}."""
+        """
+        Up to C{count} manifests that name C{subject}, behind the digest C{last}; fewer, but one,
+        if their annotations are large.
+        """
 
 
 class ITagRecords(Interface):

@@ -108,9 +108,24 @@ def upload_expiry_service(
     """
     Sweeps at intervals, at once when it starts.
     """
-    service = TimerService(interval, expiry.sweep)
+    service = UploadExpiryService(expiry, interval)
     service.clock = clock
     return service
+
+
+class UploadExpiryService(TimerService):
+    """
+    A stop waits for the end of one upload, not of a whole sweep.
+    """
+
+    def __init__(self, expiry: UploadExpiry, interval: float) -> None:
+        super().__init__(interval, expiry.sweep)
+        self._expiry = expiry
+
+    def stopService(self) -> Deferred[None]:
+        self._expiry.stop()
+        stopped: Deferred[None] = super().stopService()
+        return stopped
 
 
 class StorageService(Service):

@@ -7,7 +7,7 @@ descriptor must not close that before the thread is done. L{Lane} knows when tha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import define, field
@@ -100,12 +100,15 @@ class Lane:
 
 
 def carried_through(
-    work: Deferred[Any], undo: Callable[[Any], object] | None = None
+    work: Deferred[Any],
+    undo: Callable[[Any], object] | None = None,
+    expected: Sequence[type[Exception]] = (),
 ) -> Deferred[Any]:
     """
     Let work go on to its end even if whoever waits for it is cancelled.
 
     @param undo: called with the result that nobody waits for any more.
+    @param expected: what is not worth a line in the log then: nobody is there to hear it.
     """
     waiting: Deferred[Any] = Deferred()
 
@@ -113,7 +116,8 @@ def carried_through(
         if not waiting.called:
             waiting.callback(result)
         elif isinstance(result, Failure):
-            Logger().failure("failed after its client had gone", failure=result)
+            if result.check(*expected) is None:
+                Logger().failure("failed after its client had gone", failure=result)
         elif undo is not None:
             undo(result)
 

@@ -11,6 +11,9 @@ from attrs import frozen
 from ociregd.oci.descriptor import Descriptor
 from ociregd.oci.digest import Digest
 
+#: A manifest of up to this size comes along with what is known of it; nearly all are smaller.
+INLINE_BYTES = 64 * 1024
+
 
 @frozen
 class Blob:
@@ -30,11 +33,16 @@ class Blob:
 
 @frozen
 class StoredManifest:
-    """A manifest as it was pushed, byte for byte."""
+    """
+    A manifest as it was pushed, byte for byte.
+
+    @ivar body: or None if it is too large to come along, and is to be had in slices.
+    """
 
     digest: Digest
     media_type: str
-    body: bytes
+    size: int
+    body: bytes | None
 
 
 @frozen

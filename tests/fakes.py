@@ -6,7 +6,7 @@ they are tested by it like the real ones.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import Factory, define, field
@@ -15,11 +15,13 @@ from twisted.internet.interfaces import IConsumer, IPushProducer
 from zope.interface import implementer
 
 from ociregd.errors import (
+    BlobUploadInvalid,
     BlobUploadUnknown,
     ManifestTooLarge,
     RangeNotSatisfiable,
     RegistryError,
     StorageFull,
+    TooManyRequests,
 )
 from ociregd.interfaces import IBlobReader, IBlobStore, IBody, IUpload, IUploads
 from ociregd.oci.digest import Digest, digest_of
@@ -43,10 +45,12 @@ class Session:
     """
     The bytes of an upload session.
 
+    @ivar published: the bytes of the blob that was made of it, if there was one.
     @ivar ended: whether it was removed under its writer.
     """
 
     content: bytearray = field(factory=bytearray)
+    published: bytes | None = None
     busy: bool = False
     ended: bool = False
 
@@ -89,6 +93,10 @@ class MemoryUpload:
     def offset(self) -> int:
         return len(self._session.content)
 
+    @property
+    def published(self) -> bool:
+        return any(content is self._session.published for content in self._memory.blobs.values())
+
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         if not streaming:
             raise RuntimeError("only push producers can be paused")
@@ -100,12 +108,15 @@ class MemoryUpload:
     def write(self, data: bytes) -> None:
         if self._failure is not None or not self._open:
             return
-        fitting = self._memory.take(data)
-        self._session.content += fitting
-        if len(fitting) < len(data):
-            self._failure = StorageFull("the memory of this test is full")
-            if self._producer is not None:
-                self._producer.stopProducing()
+        if self.published:
+            self._failure = BlobUploadInvalid("these bytes wait to be committed")
+        else:
+            fitting = self._memory.take(data)
+            self._session.content += fitting
+            if len(fitting) < len(data):
+                self._failure = StorageFull("the memory of this test is full")
+        if self._failure is not None and self._producer is not None:
+            self._producer.stopProducing()
 
     def flushed(self) -> Deferred[int]:
         return fail(self._failure) if self._failure is not None else succeed(self.offset)
@@ -114,12 +125,18 @@ class MemoryUpload:
         return digest_of(self._session.content, algorithm)
 
     async def truncate(self, offset: int) -> None:
+        if offset < self.offset and self.published:
+            raise BlobUploadInvalid("these bytes wait to be committed")
+        if self._memory.room is not None:
+            self._memory.room += self.offset - offset
         del self._session.content[offset:]
 
     async def publish(self, digest: Digest, generation: int) -> None:
         if self._session.ended:
             raise BlobUploadUnknown("begin a new upload")
-        self._memory.blobs.setdefault((digest, generation), bytes(self._session.content))
+        if not self.published:
+            self._session.published = bytes(self._session.content)
+        self._memory.blobs[digest, generation] = self._session.published
 
     async def close(self) -> None:
         if self._open:
@@ -224,7 +241,7 @@ class ArrivingBody:
             consumer.unregisterProducer()
         return self.delivered
 
-    async def read(self, limit: int) -> bytes:
+    async def read(self, limit: int, take: Callable[[int], bool]) -> bytes:
         raise NotImplementedError("tests read a body that is there")
 
     def arrive(self, data: bytes) -> None:
@@ -270,10 +287,12 @@ class WholeBody:
         consumer.unregisterProducer()
         return delivered
 
-    async def read(self, limit: int) -> bytes:
+    async def read(self, limit: int, take: Callable[[int], bool]) -> bytes:
         content = b"".join(self._pieces)
         if len(content) > limit:
             raise ManifestTooLarge(f"{len(content)} bytes")
+        if not take(len(content)):
+            raise TooManyRequests("the test says so")
         return content
 
     def pauseProducing(self) -> None:

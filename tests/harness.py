@@ -22,6 +22,7 @@ from ociregd.storage.metadata import records_in
 from ociregd.storage.migrations import migrations
 from ociregd.storage.sqlite import SqliteDatabase
 from ociregd.web.api import RegistryAPI
+from ociregd.web.budget import Budget
 from ociregd.web.channel import Patience, RegistryChannel
 from ociregd.web.routing import RegistryResource
 from ociregd.web.site import RegistrySite
@@ -142,6 +143,8 @@ class InMemoryRegistry:
     patience: Patience = field(factory=Patience)
     transport: Callable[[], PacedTransport] = PacedTransport
     at_work: bool = True
+    push_budget: Budget = field(factory=Budget)
+    list_budget: Budget = field(factory=Budget)
     clock: Clock = field(factory=Clock, init=False)
     registry: Registry = field(init=False)
     site: RegistrySite = field(init=False)
@@ -161,8 +164,11 @@ class InMemoryRegistry:
             in_thread=self.worker,
             policy=self.policy,
         )
+        api = RegistryAPI(self.registry, self.push_budget, self.list_budget)
         self.site = RegistrySite(
-            RegistryResource(RegistryAPI(self.registry).app.resource()), self.clock, self.patience
+            RegistryResource(api.app.resource()),
+            self.clock,
+            self.patience,
         )
 
     def connect(self) -> Wire:

@@ -299,3 +299,13 @@ class CarriedThroughTests(SynchronousTestCase):
         self.failureResultOf(waiting, CancelledError)
         work.errback(Mistake())
         assert len(self.flushLoggedErrors(Mistake)) == 1
+
+    def test_expected_to_fail(self) -> None:
+        """A failure that is expected is not logged when nobody waits; who waits gets it."""
+        work: Deferred[int] = Deferred()
+        waiting = carried_through(work, expected=[Mistake])
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        work.errback(Mistake())
+        assert self.flushLoggedErrors() == []
+        self.failureResultOf(carried_through(fail(Mistake()), expected=[Mistake]), Mistake)

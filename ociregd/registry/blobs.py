@@ -4,11 +4,12 @@ The blobs of a repository.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from attrs import frozen
+from twisted.logger import Logger
 
-from ociregd.errors import BlobUnknown
+from ociregd.errors import BlobUnknown, StorageFull, StorageReadOnly
 from ociregd.interfaces import IBlobReader
 from ociregd.oci.digest import Digest
 from ociregd.oci.names import RepositoryName
@@ -26,6 +27,7 @@ class Blobs:
 
     _registry: Registry
     _name: RepositoryName
+    _log: ClassVar[Logger] = Logger()
 
     async def stat(self, digest: Digest) -> Blob:
         """
@@ -47,7 +49,12 @@ class Blobs:
         blob = await self.stat(digest)
         lease = self._registry.lease()
         if blob.lease_until - lease.now < self._registry.policy.lease_seconds / 2:
-            await self._registry.records.blobs.renew(self._name, digest, lease)
+            try:
+                await self._registry.records.blobs.renew(self._name, digest, lease)
+            except (StorageFull, StorageReadOnly):
+                # Nothing can be pushed or collected at present, so the promise is none that
+                # matters.
+                self._log.warn("a lease could not be prolonged: the storage takes no writes")
         return blob
 
     async def open(self, digest: Digest) -> tuple[Blob, IBlobReader]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from attrs import define
+from attrs import define, field
 from twisted.logger import Logger
 
-from ociregd.errors import BlobUploadUnknown, RangeNotSatisfiable, RegistryError
+from ociregd.errors import BlobUploadUnknown, RangeNotSatisfiable, RegistryError, StorageFull
 from ociregd.interfaces import IUploads, Records, WallClock
+from ociregd.registry.uploads import gives_room
 from ociregd.values import IdleUpload
 
 #: Sessions that one query brings.
@@ -22,12 +23,18 @@ BATCH = 100
 class UploadExpiry:
     """
     Ends sessions that nobody has used for C{lifetime_seconds}.
+
+    @ivar _stayed: the sessions that the present sweep has looked at and that are still there.
+    @ivar _full: how many of them stayed because the storage is full.
     """
 
     _uploads: IUploads
     _records: Records
     _now: WallClock
     _lifetime_seconds: float
+    _stopping: bool = field(default=False, init=False)
+    _stayed: set[str] = field(factory=set, init=False)
+    _full: int = field(default=0, init=False)
     _log: ClassVar[Logger] = Logger()
 
     async def sweep(self) -> None:
@@ -36,13 +43,25 @@ class UploadExpiry:
 
         Never fails: a looping call that fails once never runs again.
         """
+        self._stopping = False
         try:
             count = await self.expire()
+        except RegistryError as problem:
+            self._log.warn("upload expiry ended early: {problem}", problem=problem)
         except Exception:
             self._log.failure("upload expiry failed; it will be tried again at the next sweep")
         else:
             if count:
                 self._log.info("expired {count} idle uploads", count=count)
+            if self._full:
+                self._log.warn(
+                    "the storage is full: {count} uploads stay until the next sweep",
+                    count=self._full,
+                )
+
+    def stop(self) -> None:
+        """Let the sweep that is under way end after the session that it is at."""
+        self._stopping = True
 
     async def expire(self) -> int:
         """
@@ -50,49 +69,84 @@ class UploadExpiry:
         in another way goes too.
         """
         now, count = self._now(), 0
-        seen: set[str] = set()
-        while batch := await self._unseen(now - self._lifetime_seconds, seen):
+        self._stayed, self._full = set(), 0
+        while not self._stopping and (batch := await self._next_batch(now)):
             gone = []
             for upload in batch:
+                if self._stopping:
+                    break
+                self._stayed.add(upload.session_id)
                 if upload.ended or await self._ended(upload.session_id, now):
                     count += not upload.ended
                     if await self._removed(upload.session_id):
                         gone.append(upload.session_id)
-            await self._records.uploads.forget(gone)
+            await self._forget(gone)
         return count
 
-    async def _unseen(self, before: float, seen: set[str]) -> Sequence[IdleUpload]:
-        """The next batch; what could not be dealt with in this sweep is not in it again."""
-        found = await self._records.uploads.idle(before, BATCH)
-        batch = [upload for upload in found if upload.session_id not in seen]
-        seen.update(upload.session_id for upload in batch)
-        return batch
+    async def _next_batch(self, now: float) -> Sequence[IdleUpload]:
+        """Sessions that this sweep has not looked at."""
+        found = await self._idle(now - self._lifetime_seconds)
+        return [upload for upload in found if upload.session_id not in self._stayed]
+
+    async def _idle(self, before: float) -> Sequence[IdleUpload]:
+        # Those that stayed are the first to be found again, and must not hide the others.
+        return await self._records.uploads.idle(before, BATCH + len(self._stayed))
 
     async def _ended(self, session_id: str, now: float) -> bool:
         """
         End a session, unless a request is writing to it: however long that takes, it is not idle.
         """
-        before = now - self._lifetime_seconds
+        try:
+            return await self._end(session_id, now)
+        except StorageFull:
+            self._full += 1
+            return False
+
+    async def _end(self, session_id: str, now: float) -> bool:
+        before, records = now - self._lifetime_seconds, self._records.uploads
         try:
             upload = await self._uploads.open(session_id, None)
         except BlobUploadUnknown:
             # A crash came between the row and its file.
-            return await self._records.uploads.expire(session_id, before)
+            return await records.expire(session_id, before)
         except Exception as problem:
             if not isinstance(problem, RangeNotSatisfiable):
                 # A broken file must not keep the others; it gets its turn a lifetime later.
                 self._log.failure("upload {session_id} does not expire", session_id=session_id)
-            await self._records.uploads.touch(session_id, now)
+            await records.touch(session_id, now)
             return False
         try:
-            return await self._records.uploads.expire(session_id, before)
+            return await records.expire(session_id, before)
+        except StorageFull:
+            # The database needs room to note the end, and these bytes may be all there is. Nobody
+            # writes while we hold them, but somebody may have done so since they were found.
+            if not (gives_room(upload) and await self._is_idle(session_id, before)):
+                raise
+            await upload.truncate(0)
+            return await records.expire(session_id, before)
         finally:
             await upload.close()
+
+    async def _is_idle(self, session_id: str, before: float) -> bool:
+        return any(upload.session_id == session_id for upload in await self._idle(before))
+
+    async def _forget(self, gone: Sequence[str]) -> None:
+        """Drop the rows of sessions whose files are gone, now or in the next sweep."""
+        try:
+            await self._records.uploads.forget(gone)
+        except StorageFull:
+            self._full += len(gone)
+        else:
+            self._stayed.difference_update(gone)
 
     async def _removed(self, session_id: str) -> bool:
         """Remove the file of an ended session; one that stays is for the next sweep."""
         try:
             await self._uploads.remove(session_id)
+        except StorageFull:
+            # Where a file system writes anew what it changes, even removing takes room.
+            self._full += 1
+            return False
         except (RegistryError, OSError):
             self._log.failure("the file of upload {session_id} stays", session_id=session_id)
             return False

@@ -14,7 +14,7 @@ from ociregd.interfaces import InThread
 from ociregd.oci.digest import Digest, digest_of
 from ociregd.oci.manifest import Manifest
 from ociregd.oci.names import RepositoryName, Tag
-from ociregd.values import StoredManifest
+from ociregd.values import INLINE_BYTES, StoredManifest
 
 if TYPE_CHECKING:
     from ociregd.registry.repository import Registry
@@ -81,12 +81,24 @@ class Manifests:
         )
         return Pushed(digest, manifest.subject.digest if manifest.subject is not None else None)
 
-    async def get(self, reference: Tag | Digest) -> StoredManifest:
+    async def get(self, reference: Tag | Digest, inline: int = INLINE_BYTES) -> StoredManifest:
         """
+        @param inline: the size up to which the body comes along.
         @raise ManifestUnknown: if there is none.
         """
-        manifest: StoredManifest = await self._registry.records.manifests.get(self._name, reference)
+        records = self._registry.records.manifests
+        manifest: StoredManifest = await records.get(self._name, reference, inline)
         return manifest
+
+    async def slice(self, digest: Digest, start: int, count: int) -> bytes:
+        """
+        Up to C{count} bytes of a manifest from C{start}.
+
+        @raise ManifestUnknown: if there is none (any more).
+        """
+        records = self._registry.records.manifests
+        part: bytes = await records.slice(self._name, digest, start, count)
+        return part
 
     async def delete(self, digest: Digest) -> None:
         """

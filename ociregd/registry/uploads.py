@@ -8,12 +8,14 @@ that arrived before a client went away are kept, since it may resume behind them
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IConsumer
 from twisted.logger import Logger
+from zope.interface import implementer
 
 from ociregd.errors import (
     BlobUploadUnknown,
@@ -21,6 +23,7 @@ from ociregd.errors import (
     RangeNotSatisfiable,
     RegistryError,
     SizeInvalid,
+    StorageFull,
 )
 from ociregd.interfaces import IBody, IUpload
 from ociregd.oci.digest import Digest
@@ -41,6 +44,22 @@ class Chunk:
 
     start: int
     stop: int
+
+
+@implementer(IConsumer)
+class Dropped:
+    """
+    Takes bytes that nobody needs, as fast as they come.
+    """
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """It is never told to pause."""
+
+    def unregisterProducer(self) -> None:
+        """See L{registerProducer}."""
+
+    def write(self, data: bytes) -> None:
+        """They are there already."""
 
 
 @frozen
@@ -98,6 +117,9 @@ class Uploads:
         Add a last body, perhaps an empty one, and make all bytes a blob of this repository,
         durably.
 
+        A commit that failed in its last step, at the database, may be repeated as it was: the body
+        is not added again.
+
         @raise BlobUploadUnknown: if there is no such session.
         @raise RangeNotSatisfiable: if the chunk begins elsewhere, or another request is writing.
         @raise SizeInvalid: if the body has another length than the chunk.
@@ -107,7 +129,10 @@ class Uploads:
         try:
             start = upload.offset
             try:
-                await receive(upload, body, chunk)
+                if upload.published:
+                    await body.deliver_to(Dropped())
+                else:
+                    await receive(upload, body, chunk)
                 actual = await upload.digest(digest.algorithm)
                 if actual != digest:
                     raise DigestInvalid(f"the {upload.offset} bytes of the upload have {actual}")
@@ -127,8 +152,51 @@ class Uploads:
         @raise BlobUploadUnknown: if there is no such session.
         """
         check_session_id(session_id)
-        await self._registry.records.uploads.end(session_id, self._name)
+        end = self._registry.records.uploads.end
+        try:
+            await end(session_id, self._name)
+        except StorageFull:
+            # The database needs room to note the end, and these bytes may be all there is.
+            if not await self._emptied(session_id):
+                raise
+            await end(session_id, self._name)
         await self._forget(session_id)
+
+    async def abandon(self, session_id: str) -> None:
+        """
+        End a session that nobody will go on with, at once rather than when it expires; but not if
+        its commit is under way, which goes on without its client.
+        """
+        try:
+            upload = await self._open(session_id, None)
+        except (RangeNotSatisfiable, BlobUploadUnknown):
+            return
+        try:
+            if gives_room(upload):
+                await upload.truncate(0)
+            await self._registry.records.uploads.end(session_id, self._name)
+        except BlobUploadUnknown:
+            # Its commit came to its end since we looked.
+            return
+        finally:
+            await carried_through(Deferred.fromCoroutine(upload.close()))
+        await self._forget(session_id)
+
+    async def _emptied(self, session_id: str) -> bool:
+        """
+        Drop the bytes of a session that is about to end; whether that made room.
+        """
+        try:
+            upload = await self._open(session_id, None)
+        except RangeNotSatisfiable:
+            return False
+        try:
+            room = gives_room(upload)
+            if room:
+                await upload.truncate(0)
+            return room
+        finally:
+            await carried_through(Deferred.fromCoroutine(upload.close()))
 
     async def _publish(self, session_id: str, upload: IUpload, digest: Digest) -> None:
         """Make the bytes of an upload a blob, end the session, and let the upload go."""
@@ -196,6 +264,11 @@ def check_chunk(chunk: Chunk, offset: int) -> None:
     """
     if chunk.start != offset or chunk.stop <= chunk.start:
         raise RangeNotSatisfiable(f"the next chunk has to begin at {offset}", offset)
+
+
+def gives_room(upload: IUpload) -> bool:
+    """Whether there would be more room without the bytes of an upload."""
+    return upload.offset > 0 and not upload.published
 
 
 async def receive(upload: IUpload, body: IBody, chunk: Chunk | None) -> int:

@@ -95,11 +95,12 @@ def give_name(path: Path, name: Path) -> None:
     try:
         os.link(path, name)
     except FileExistsError:
-        if not os.path.samefile(path, name):
-            spare = spare_name(path)
-            spare.unlink(missing_ok=True)
-            os.link(path, spare)
-            os.replace(spare, name)
+        spare = spare_name(path)
+        spare.unlink(missing_ok=True)
+        os.link(path, spare)
+        os.replace(spare, name)
+        # If both are names of the same file already, replacing does nothing at all.
+        spare.unlink(missing_ok=True)
 
 
 def spare_name(path: Path) -> Path:
@@ -131,8 +132,12 @@ class Tree:
         """
         blobs = self.root / "blobs"
         with refusing():
-            for directory in (self.root, blobs, self.root / "uploads"):
-                directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+            if not self.root.exists():
+                self.root.mkdir(mode=0o750, parents=True, exist_ok=True)
+                # Only then: it may be nobody's but its owner's to read.
+                sync_directory(self.root.parent)
+            for directory in (blobs, self.root / "uploads"):
+                directory.mkdir(mode=0o750, exist_ok=True)
         with refusing(), alone_in(blobs):
             for algorithm in ALGORITHMS:
                 if not (blobs / algorithm).exists():
@@ -141,7 +146,7 @@ class Tree:
                         (growing / f"{first:02x}").mkdir(mode=0o750, parents=True, exist_ok=True)
                     sync_directory(growing)
                     growing.rename(blobs / algorithm)
-            for directory in (blobs, self.root, self.root.parent):
+            for directory in (blobs, self.root):
                 sync_directory(directory)
 
 

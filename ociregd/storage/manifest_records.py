@@ -18,13 +18,13 @@ from ociregd.oci.digest import Digest
 from ociregd.oci.manifest import Manifest
 from ociregd.oci.names import RepositoryName, Tag
 from ociregd.storage.rows import known_repository, made_repository, make_due
-from ociregd.values import Lease, ReferrersPage, StoredManifest
+from ociregd.values import INLINE_BYTES, Lease, ReferrersPage, StoredManifest
 
 #: Bound parameters in one statement; SQLite takes 32,766, older ones 999.
 PARAMETERS = 500
 
 #: A page of referrers ends when its descriptors have this many bytes of annotations.
-ANNOTATION_BYTES = 4 * 1024 * 1024
+ANNOTATION_BYTES = 1024 * 1024
 
 
 def due_kind(reference_kind: str) -> str:
@@ -135,29 +135,54 @@ async def set_tag(cursor: ICursor, repository: int, tag: Tag, digest: Digest, le
     await make_due(cursor, "manifest", repository, moved, lease.until, "tag moved")
 
 
-async def get(cursor: ICursor, name: RepositoryName, reference: Tag | Digest) -> StoredManifest:
+async def get(
+    cursor: ICursor, name: RepositoryName, reference: Tag | Digest, inline: int
+) -> StoredManifest:
+    wanted = (
+        "SELECT manifest.digest, manifest.media_type, manifest.size,"
+        " CASE WHEN manifest.size <= ? THEN manifest.body END FROM repository"
+    )
     if isinstance(reference, Digest):
         found = await cursor.rows(
-            "SELECT manifest.digest, manifest.media_type, manifest.body FROM repository"
-            " JOIN manifest ON manifest.repository = repository.id"
+            f"{wanted} JOIN manifest ON manifest.repository = repository.id"
             " WHERE repository.name = ? AND manifest.digest = ?",
+            inline,
             str(name),
             str(reference),
         )
     else:
         found = await cursor.rows(
-            "SELECT manifest.digest, manifest.media_type, manifest.body FROM repository"
-            " JOIN tag ON tag.repository = repository.id"
+            f"{wanted} JOIN tag ON tag.repository = repository.id"
             " JOIN manifest ON manifest.repository = tag.repository"
             " AND manifest.digest = tag.digest"
             " WHERE repository.name = ? AND tag.name = ?",
+            inline,
             str(name),
             str(reference),
         )
     if not found:
         raise ManifestUnknown(f"{name} has no manifest {reference}")
-    [(digest, media_type, body)] = found
-    return StoredManifest(Digest.parse(digest), media_type, bytes(body))
+    [(digest, media_type, size, body)] = found
+    return StoredManifest(
+        Digest.parse(digest), media_type, size, bytes(body) if body is not None else None
+    )
+
+
+async def body_slice(
+    cursor: ICursor, name: RepositoryName, digest: Digest, start: int, count: int
+) -> bytes:
+    found = await cursor.rows(
+        "SELECT substr(manifest.body, ?, ?) FROM repository"
+        " JOIN manifest ON manifest.repository = repository.id"
+        " WHERE repository.name = ? AND manifest.digest = ?",
+        start + 1,
+        count,
+        str(name),
+        str(digest),
+    )
+    if not found:
+        raise ManifestUnknown(f"{name} has no manifest {digest}")
+    return bytes(found[0][0])
 
 
 async def delete(cursor: ICursor, name: RepositoryName, digest: Digest, lease: Lease) -> None:
@@ -188,23 +213,33 @@ async def referrers(
     if artifact_type is not None:
         clause = " AND manifest.artifact_type = ?"
         wanted += (artifact_type,)
+    listed = (
+        " FROM repository JOIN manifest ON manifest.repository = repository.id"
+        " WHERE repository.name = ? AND manifest.subject = ? AND manifest.digest > ?"
+        f"{clause} ORDER BY manifest.digest LIMIT ?"
+    )
+    # First only how much it would be: a thousand of them may have gigabytes of annotations.
+    sizes = await cursor.rows(
+        f"SELECT coalesce(length(manifest.annotations), 0){listed}", *wanted, count + 1
+    )
+    fitting = fit([size for (size,) in sizes[:count]])
     found = await cursor.rows(
         "SELECT manifest.media_type, manifest.digest, manifest.size, manifest.artifact_type,"
-        " manifest.annotations FROM repository"
-        " JOIN manifest ON manifest.repository = repository.id"
-        " WHERE repository.name = ? AND manifest.subject = ? AND manifest.digest > ?"
-        f"{clause} ORDER BY manifest.digest LIMIT ?",
+        f" manifest.annotations{listed}",
         *wanted,
-        count + 1,
+        fitting,
     )
-    descriptors: list[Descriptor] = []
+    return ReferrersPage([described(*row) for row in found], more=fitting < len(sizes))
+
+
+def fit(sizes: Sequence[int]) -> int:
+    """How many annotations of these sizes a page has: one at least, if there are any."""
     total = 0
-    for row in found[:count]:
-        total += len(row[4] or "")
-        if descriptors and total > ANNOTATION_BYTES:
-            break
-        descriptors.append(described(*row))
-    return ReferrersPage(descriptors, more=len(descriptors) < len(found))
+    for position, size in enumerate(sizes):
+        total += size
+        if position and total > ANNOTATION_BYTES:
+            return position
+    return len(sizes)
 
 
 def described(
@@ -232,8 +267,13 @@ class ManifestRecords:
     ) -> None:
         await self._database.transact(put, name, digest, manifest, tags, lease)
 
-    async def get(self, name: RepositoryName, reference: Tag | Digest) -> StoredManifest:
-        return await self._database.read(get, name, reference)
+    async def get(
+        self, name: RepositoryName, reference: Tag | Digest, inline: int = INLINE_BYTES
+    ) -> StoredManifest:
+        return await self._database.read(get, name, reference, inline)
+
+    async def slice(self, name: RepositoryName, digest: Digest, start: int, count: int) -> bytes:
+        return await self._database.read(body_slice, name, digest, start, count)
 
     async def delete(self, name: RepositoryName, digest: Digest, lease: Lease) -> None:
         await self._database.transact(delete, name, digest, lease)

@@ -1,5 +1,5 @@
 """
-The metadata store: all records over one database, and the service that opens and closes it.
+The metadata store: all records over one database.
 """
 
 from __future__ import annotations

@@ -27,7 +27,9 @@ async def made_repository(cursor: ICursor, name: RepositoryName, now: float) -> 
     The id of the repository, which exists from now on.
     """
     await cursor.change(
-        "INSERT INTO repository (name, created) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
+        "INSERT INTO repository (id, name, created)"
+        " SELECT coalesce(max(id), 0) + 1, ?, ? FROM repository WHERE true"
+        " ON CONFLICT (name) DO NOTHING",
         str(name),
         now,
     )

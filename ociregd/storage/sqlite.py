@@ -137,8 +137,10 @@ class SqliteDatabase:
         self._writer = writer = self._connect()
         # In write-ahead mode, NORMAL would lose transactions in a power cut that somebody was told
         # about; FULL syncs each commit.
-        for pragma in ("journal_mode = WAL", "synchronous = FULL"):
-            writer.execute(f"PRAGMA {pragma}")
+        [mode] = writer.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise sqlite3.OperationalError(f"write-ahead mode is not possible here, only {mode}")
+        writer.execute("PRAGMA synchronous = FULL")
         [outcome] = self._write([Job(migrate, (wanted,))])
         if isinstance(outcome, Failure):
             outcome.raiseException()

@@ -31,7 +31,16 @@ async def send_json(
     request: StreamingRequest, value: object, media_type: str = "application/json"
 ) -> bytes:
     """A JSON document as the answer, or for HEAD only its headers."""
-    body = json.dumps(value, separators=(",", ":")).encode("ascii")
+    return await send_document(request, document(value), media_type)
+
+
+def document(value: object) -> bytes:
+    """A JSON document."""
+    return json.dumps(value, separators=(",", ":")).encode("ascii")
+
+
+async def send_document(request: StreamingRequest, body: bytes, media_type: str) -> bytes:
+    """A document as the answer, or for HEAD only its headers."""
     request.setHeader(b"content-type", media_type)
     request.setHeader(b"content-length", b"%d" % len(body))
     if request.method != b"HEAD":

@@ -7,12 +7,14 @@ loosely, since a strict pattern would make a bad name an unknown page instead of
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, cast
 from uuid import uuid4
 
 from klein import Klein
 from klein.interfaces import IKleinRequest
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -24,9 +26,10 @@ from ociregd.errors import (
     Unsupported,
 )
 from ociregd.oci.digest import Digest, parse_algorithm
-from ociregd.oci.mediatypes import OCI_INDEX
 from ociregd.oci.names import RepositoryName, parse_reference
 from ociregd.registry.repository import Registry, Repository
+from ociregd.threads import carried_through
+from ociregd.values import INLINE_BYTES
 from ociregd.web.answers import (
     blob_created,
     describe_upload,
@@ -39,14 +42,27 @@ from ociregd.web.answers import (
     wanted_tags,
 )
 from ociregd.web.blobs import describe_blob, not_modified, send_blob
+from ociregd.web.budget import Budget
 from ociregd.web.errors import INCIDENT, Refusal, refuse, render
 from ociregd.web.links import Window, argument, manifest_location, next_link
+from ociregd.web.referrers import send_referrers
 from ociregd.web.routing import CONVERTERS
-from ociregd.web.sending import send_bytes
+from ociregd.web.sending import send
 from ociregd.web.streaming import StreamingRequest
 
 UNROUTABLE = Refusal(404, "UNSUPPORTED", "the registry has no such endpoint")
 WRONG_METHOD = Refusal(405, "UNSUPPORTED", "the endpoint does not take this method")
+
+#: What is said of content, and is not true of the answer when the content cannot be had after all.
+DESCRIPTION = (
+    "accept-ranges",
+    "cache-control",
+    "content-range",
+    "docker-content-digest",
+    "etag",
+    "link",
+    "oci-filters-applied",
+)
 
 
 class RegistryAPI:
@@ -62,8 +78,19 @@ class RegistryAPI:
     app.url_map.redirect_defaults = False
     _log = Logger()
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        push_budget: Budget | None = None,
+        list_budget: Budget | None = None,
+    ) -> None:
+        """
+        @param push_budget: what manifests may take of the memory while they are pushed.
+        @param list_budget: the same for lists of referrers, whose annotations may be as large.
+        """
         self._registry = registry
+        self._push_budget = push_budget if push_budget is not None else Budget()
+        self._list_budget = list_budget if list_budget is not None else Budget()
 
     def _repository(self, name: str) -> Repository:
         return self._registry.repository(RepositoryName.parse(name))
@@ -98,13 +125,17 @@ class RegistryAPI:
         end-3: a manifest, byte for byte as it was pushed, whatever the client accepts.
         """
         manifests = self._repository(name).manifests
-        manifest = await manifests.get(parse_reference(reference))
+        wants_body = request.method == b"GET"
+        inline = INLINE_BYTES if wants_body else 0
+        manifest = await manifests.get(parse_reference(reference), inline)
         if not_modified(request, manifest.digest):
             return b""
         request.setHeader(b"content-type", manifest.media_type)
-        request.setHeader(b"content-length", b"%d" % len(manifest.body))
-        if request.method == b"GET":
-            await send_bytes(request, manifest.body)
+        request.setHeader(b"content-length", b"%d" % manifest.size)
+        if manifest.body is not None:
+            return manifest.body
+        if wants_body:
+            await send(request, partial(manifests.slice, manifest.digest), 0, manifest.size)
         return b""
 
     @app.route("/v2/<name:name>/blobs/uploads", methods=["POST"])
@@ -130,16 +161,36 @@ class RegistryAPI:
         self, request: StreamingRequest, repository: Repository, digest: Digest
     ) -> bytes:
         session_id = await repository.uploads.start(digest.algorithm)
+        # Nobody was told about the session, so nobody can resume it if this fails.
         try:
             await repository.uploads.commit(session_id, digest, request.incoming)
         except CancelledError:
-            # The client went away, perhaps in the middle of the commit: the session may expire.
+            # The client went away, perhaps in the middle of the commit.
+            await self._end_upload(session_id, repository.uploads.abandon)
             raise
         except Exception:
-            # Nobody was told about the session, so nobody can resume it.
-            await repository.uploads.cancel(session_id)
+            await self._end_upload(session_id, repository.uploads.cancel)
             raise
         return blob_created(request, repository.name, digest)
+
+    async def _end_upload(
+        self, session_id: str, end: Callable[[str], Coroutine[Any, Any, None]]
+    ) -> None:
+        """
+        End the upload of a request that has failed: that is what its client hears, not of this.
+        """
+        try:
+            await end(session_id)
+        except CancelledError:
+            raise
+        except RegistryError as problem:
+            self._log.warn(
+                "upload {session_id} stays until it expires: {problem}",
+                session_id=session_id,
+                problem=problem,
+            )
+        except Exception:
+            self._log.failure("upload {session_id} stays until it expires", session_id=session_id)
 
     @app.route("/v2/<name:name>/blobs/uploads/<session_id>", methods=["PATCH"])
     async def push_chunk(self, request: StreamingRequest, name: str, session_id: str) -> bytes:
@@ -202,9 +253,13 @@ class RegistryAPI:
         target = parse_target(reference)
         tags = wanted_tags(request) if isinstance(target, Digest) else []
         limit = self._registry.policy.manifest_bytes
-        body = await request.incoming.read(limit)
         content_type = request.getHeader("content-type")
-        pushed = await repository.manifests.put(target, tags, body, content_type)
+        with self._push_budget.claim() as claim:
+            body = await request.incoming.read(limit, claim.take)
+            storing = Deferred.fromCoroutine(
+                repository.manifests.put(target, tags, body, content_type)
+            )
+            pushed = await carried_through(claim.until(storing), expected=[RegistryError])
         request.setHeader(b"location", manifest_location(repository.name, pushed.digest))
         request.setHeader(b"docker-content-digest", str(pushed.digest))
         if pushed.subject is not None:
@@ -257,17 +312,7 @@ class RegistryAPI:
         end-12a, 12b: the manifests whose subject is this digest, perhaps of one artifact type.
         """
         repository, subject = self._repository(name), Digest.parse(digest)
-        window = Window.of(request.args)
-        artifact_type = argument(request.args, b"artifactType")
-        page = await repository.referrers.page(subject, artifact_type, window.last, window.count)
-        if artifact_type is not None:
-            request.setHeader(b"oci-filters-applied", b"artifactType")
-        if page.more and page.descriptors:
-            path, last = f"/v2/{repository.name}/referrers/{subject}", page.descriptors[-1].digest
-            request.setHeader(b"link", next_link(path, request.args, window, last))
-        manifests = [descriptor.to_json() for descriptor in page.descriptors]
-        index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}
-        return await send_json(request, index, OCI_INDEX)
+        return await send_referrers(request, repository, subject, self._list_budget)
 
     @app.route("/v2/_catalog", methods=["GET", "HEAD"])
     async def list_repositories(self, request: StreamingRequest) -> bytes:
@@ -284,6 +329,16 @@ class RegistryAPI:
     @app.handle_errors(RegistryError)  # type: ignore[arg-type]
     def refuse(self, request: StreamingRequest, failure: Failure) -> bytes:
         """A refusal, told by the table."""
+        if request.startedWriting:
+            self._log.info(
+                "cut the answer to {method} {uri}: {reason}",
+                method=request.method,
+                uri=request.uri,
+                reason=str(failure.value),
+            )
+            return self._break_off(request)
+        for name in DESCRIPTION:
+            request.responseHeaders.removeHeader(name)
         if isinstance(failure.value, Unsupported):
             methods = set(IKleinRequest(request).mapper.allowed_methods())
             request.setHeader(b"allow", ", ".join(sorted(methods - {request.method.decode()})))
@@ -310,9 +365,12 @@ class RegistryAPI:
             uri=request.uri,
         )
         if request.startedWriting:
-            # Too late for a status: a short body is the only honest end.
-            request.transport.abortConnection()
-            return b""
-        for name in ("content-range", "location", "link", "etag", "cache-control"):
+            return self._break_off(request)
+        for name in (*DESCRIPTION, "location"):
             request.responseHeaders.removeHeader(name)
         return render(request, INCIDENT, [incident_id])
+
+    def _break_off(self, request: StreamingRequest) -> bytes:
+        # Too late for a status: a short body is the only honest end.
+        request.transport.abortConnection()
+        return b""

@@ -4,6 +4,7 @@ The body of a request, as it arrives: a push producer, and the consumers that ar
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from attrs import define, field
@@ -11,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer, IDelayedCall, IPushProducer, IReactorTime
 from zope.interface import implementer
 
-from ociregd.errors import ManifestTooLarge
+from ociregd.errors import ManifestTooLarge, TooManyRequests
 from ociregd.interfaces import IBody
 
 
@@ -19,13 +20,17 @@ from ociregd.interfaces import IBody
 @define(eq=False)
 class Collected:
     """
-    A consumer that keeps everything, up to a limit.
+    A consumer that keeps everything, up to a limit and as long as there is room.
+
+    @ivar refused: why nothing is kept any more.
     """
 
     _limit: int
+    _take: Callable[[int], bool]
     _producer: Any = field(default=None, init=False)
-    _parts: list[bytes] = field(factory=list, init=False)
-    size: int = field(default=0, init=False)
+    # In one piece, since chunks may be single bytes.
+    _kept: bytearray = field(factory=bytearray, init=False)
+    refused: Exception | None = field(default=None, init=False)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         self._producer = producer
@@ -34,15 +39,31 @@ class Collected:
         self._producer = None
 
     def write(self, data: bytes) -> None:
-        self.size += len(data)
-        if self.size <= self._limit:
-            self._parts.append(data)
+        if self.refused is not None:
+            return
+        if len(self._kept) + len(data) > self._limit:
+            self._refuse(ManifestTooLarge(f"this registry takes {self._limit} bytes at most"))
+        elif not self._take(len(data)):
+            self._refuse(
+                TooManyRequests("too many manifests are being pushed at this moment; try again")
+            )
         else:
-            self._parts.clear()
-            self._producer.stopProducing()
+            self._kept += data
 
     def value(self) -> bytes:
-        return b"".join(self._parts)
+        """
+        All that came.
+
+        @raise ManifestTooLarge: if that was too much.
+        @raise TooManyRequests: if there was no room for it.
+        """
+        if self.refused is not None:
+            raise self.refused
+        return bytes(self._kept)
+
+    def _refuse(self, problem: Exception) -> None:
+        self.refused, self._kept = problem, bytearray()
+        self._producer.stopProducing()
 
 
 @implementer(IBody)
@@ -56,8 +77,36 @@ class EmptyBody:
     async def deliver_to(self, consumer: Any) -> int:
         return 0
 
-    async def read(self, limit: int) -> bytes:
+    async def read(self, limit: int, take: Callable[[int], bool]) -> bytes:
         return b""
+
+
+@define
+class Stopwatch:
+    """
+    Adds up the seconds in which it runs.
+    """
+
+    _clock: IReactorTime
+    _since: float | None = field(default=None, init=False)
+    _before: float = field(default=0.0, init=False)
+
+    @property
+    def running(self) -> bool:
+        return self._since is not None
+
+    @property
+    def seconds(self) -> float:
+        return self._before + (
+            self._clock.seconds() - self._since if self._since is not None else 0
+        )
+
+    def start(self) -> None:
+        if self._since is None:
+            self._since = self._clock.seconds()
+
+    def stop(self) -> None:
+        self._before, self._since = self.seconds, None
 
 
 @implementer(IBody, IPushProducer)
@@ -67,16 +116,16 @@ class RequestBody:
     The body of one request.
 
     @ivar received: how many bytes came in so far.
-    @ivar waiting_for_client: whether it is the client's turn: nobody here holds the body back.
+    @ivar clients_turn: runs while nobody here holds the body back.
     """
 
     _transport: Any
+    clients_turn: Stopwatch
     length: int | None
     _expecting: bool
     received: int = field(default=0, init=False)
     delivered: int = field(default=0, init=False)
     complete: bool = field(default=False, init=False)
-    waiting_for_client: bool = field(default=False, init=False)
     _early: bytearray = field(factory=bytearray, init=False)
     _consumer: Any = field(default=None, init=False)
     _over: Deferred[None] | None = field(default=None, init=False)
@@ -102,22 +151,20 @@ class RequestBody:
             consumer.unregisterProducer()
         return self.delivered - before
 
-    async def read(self, limit: int) -> bytes:
+    async def read(self, limit: int, take: Callable[[int], bool]) -> bytes:
         if self.length is not None and self.length > limit:
             raise ManifestTooLarge(f"{self.length} bytes; this registry takes {limit} at most")
-        collected = Collected(limit)
+        collected = Collected(limit, take)
         await self.deliver_to(collected)
-        if collected.size > limit:
-            raise ManifestTooLarge(f"this registry takes {limit} bytes at most")
         return collected.value()
 
     def resumeProducing(self) -> None:
-        self.waiting_for_client = True
+        self.clients_turn.start()
         if self._early and self._consumer is not None:
             early, self._early = bytes(self._early), bytearray()
             # The consumer may pause or stop us again.
             self._deliver(early)
-        if self._consumer is None or not self.waiting_for_client:
+        if self._consumer is None or not self.clients_turn.running:
             return
         if self.complete:
             self._finish()
@@ -125,7 +172,7 @@ class RequestBody:
             self._transport.resumeProducing()
 
     def pauseProducing(self) -> None:
-        self.waiting_for_client = False
+        self.clients_turn.stop()
         if not self.complete:
             self._transport.pauseProducing()
 
@@ -137,7 +184,7 @@ class RequestBody:
     def data_received(self, data: bytes) -> None:
         """From the channel: the next piece."""
         self.received += len(data)
-        if self._consumer is not None and self.waiting_for_client:
+        if self._consumer is not None and self.clients_turn.running:
             self._deliver(data)
         else:
             # Came with the headers, or was on its way when we paused; in one piece, since chunks
@@ -148,7 +195,7 @@ class RequestBody:
     def ended(self) -> None:
         """From the channel: that was all."""
         self.complete = True
-        if self._consumer is not None and self.waiting_for_client:
+        if self._consumer is not None and self.clients_turn.running:
             self._finish()
 
     def _deliver(self, data: bytes) -> None:
@@ -156,7 +203,7 @@ class RequestBody:
         self._consumer.write(data)
 
     def _finish(self) -> None:
-        self.waiting_for_client = False
+        self.clients_turn.stop()
         over, self._over = self._over, None
         if over is not None:
             over.callback(None)

@@ -5,7 +5,8 @@ Twisted's timer is reset by every byte, so that a client could send one byte a m
 each phase of a connection has a deadline of its own: the wait for a request, its headers, and the
 pace of its body. (The pace of those who read is kept in L{ociregd.web.sending}.)
 
-Private names of twisted.web that are used here: C{_version}, C{_dataBuffer}, C{_buffer}, and
+Private names of twisted.web that are used here: C{_version}; C{_dataBuffer} and C{_buffer}, which
+have what was pipelined; C{_optimisticEagerReadSize}, how much of it Twisted reads; and
 C{_respondToBadRequestAndDisconnect}, which is what the channel calls when it cannot go on.
 """
 
@@ -155,8 +156,6 @@ class RegistryChannel(HTTPChannel):
         """
         headers = self.requests[-1].requestHeaders
         hosts = headers.getRawHeaders(b"host", [])
-        if self._version not in (b"HTTP/1.1", b"HTTP/1.0"):
-            return 505, "this registry speaks HTTP/1.1"
         if len(hosts) > 1 or (not hosts and self._version == b"HTTP/1.1"):
             return 400, "a request has one Host header"
         if b"identity" in [
@@ -171,21 +170,24 @@ class RegistryChannel(HTTPChannel):
 
     def pauseProducing(self) -> None:
         """
-        From the transport: the client does not read its answers. It gets no more of them, or one
-        that asks on and on would have us keep them all.
+        From the transport: the client does not read its answers. It is not read from either, or
+        what it sends meanwhile would be kept without end.
         """
-        self.paused = self._client_behind = True
+        self._client_behind = True
         super().pauseProducing()
+        self.transport.pauseProducing()
 
     def resumeProducing(self) -> None:
         """From the transport: the client has caught up. Go on with what it had sent meanwhile."""
-        self.paused = self._client_behind = False
+        self._client_behind = False
         super().resumeProducing()
-        super().dataReceived(b"")
+        if sum(map(len, self._dataBuffer)) <= self._optimisticEagerReadSize:
+            self.transport.resumeProducing()
+        self._next_request()
 
     def body_begins(self, body: RequestBody) -> None:
         """From the request: watch the pace of its body."""
-        self._watch(body, body.received)
+        self._watch(body)
         chunked = body.length is None
         self.transport.bufferSize = RECEIVE_CHUNKED_BYTES if chunked else RECEIVE_BYTES
 
@@ -202,15 +204,20 @@ class RegistryChannel(HTTPChannel):
         self._wait(self.patience.idle_seconds, self._idle_too_long)
         if self.last_request:
             self.persistent = False
-        if self.persistent and (self._dataBuffer or self._buffer):
-            # What was pipelined waits for its turn, or thousands of requests that are answered at
-            # once would be one step of the reactor.
+        if self.persistent and (self._client_behind or self._dataBuffer or self._buffer):
+            # What was pipelined waits: for a client that does not read its answers, until it has,
+            # or it would have us keep them all; and in any case for its turn, or thousands of
+            # requests that are answered at once would be one step of the reactor.
             self.paused = True
-            self._turn = self.clock.callLater(0, self._take_turn)
+            if not self._client_behind:
+                self._turn = self.clock.callLater(0, self._next_request)
         super().requestDone(request)
 
-    def _take_turn(self) -> None:
-        if not self._client_behind:
+    def _next_request(self) -> None:
+        if self._turn is not None and self._turn.active():
+            self._turn.cancel()
+        self._turn = None
+        if self.paused and not self._client_behind:
             self.paused = False
             super().dataReceived(b"")
 
@@ -258,24 +265,28 @@ class RegistryChannel(HTTPChannel):
         else:
             self.refuse(414, f"a request line may have {HEADER_BYTES} bytes")
 
-    def _watch(self, body: RequestBody, before: int) -> None:
-        """Look at the body again and again; cut the connection if too little came in between."""
+    def _watch(self, body: RequestBody) -> None:
+        """
+        Look at the body again and again; cut the connection if too little came in the time in which
+        it was the client's turn.
+        """
+        received, waited = body.received, body.clients_turn.seconds
 
         def look() -> None:
-            came = body.received - before
-            if (
-                body.waiting_for_client
-                and came < self.patience.body_rate * self.patience.rate_seconds
-            ):
+            came, seconds = body.received - received, body.clients_turn.seconds - waited
+            if seconds < self.patience.rate_seconds:
+                # We have held the body back in between: the rest of the time is the client's too.
+                self._wait(max(1.0, self.patience.rate_seconds - seconds), look)
+            elif came < self.patience.body_rate * seconds:
                 self._log.info(
                     "cut {peer}: it sent {came} bytes in {seconds} s",
                     peer=self.transport.getPeer(),
                     came=came,
-                    seconds=self.patience.rate_seconds,
+                    seconds=round(seconds),
                 )
                 self.transport.abortConnection()
             else:
-                self._watch(body, body.received)
+                self._watch(body)
 
         self._wait(self.patience.rate_seconds, look)
 

@@ -1,5 +1,6 @@
 """
-Answers at the pace of the client: blobs from a file, manifests and lists from memory.
+Answers at the pace of the client: blobs from a file, large manifests from the database, lists from
+memory.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from zope.interface import implementer
 
 from ociregd.web.streaming import StreamingRequest
 
-#: What is read from a file at a time. It is also what a slow reader costs in memory.
+#: What is read at a time. It is also what a slow reader costs in memory.
 CHUNK_BYTES = 256 * 1024
 
 #: Small enough to be written at once, whatever the client does.

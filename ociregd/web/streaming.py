@@ -30,7 +30,7 @@ from twisted.python.failure import Failure
 from twisted.web.server import Request
 
 from ociregd.interfaces import IBody
-from ociregd.web.body import Drain, EmptyBody, RequestBody
+from ociregd.web.body import Drain, EmptyBody, RequestBody, Stopwatch
 
 BODY_METHODS = frozenset({b"POST", b"PUT", b"PATCH"})
 
@@ -66,21 +66,21 @@ class StreamingRequest(Request):
 
     def gotLength(self, length: int | None) -> None:
         self.content = BytesIO()  # nothing will be kept there
+        expectations = self.requestHeaders.getRawHeaders(b"expect", [])
+        expecting = [value.lower() for value in expectations] == [b"100-continue"]
+        # The channel would answer it as soon as we return.
+        self.requestHeaders.removeHeader(b"expect")
         if length == 0:
             return
         if self.channel._command not in BODY_METHODS:
             self.channel.body_dropped()
             return
-        expectations = self.requestHeaders.getRawHeaders(b"expect", [])
-        expecting = [value.lower() for value in expectations] == [b"100-continue"]
-        # The channel would answer it as soon as we return.
-        self.requestHeaders.removeHeader(b"expect")
         channel = self.channel
-        self.body = RequestBody(
-            self.transport, length, expecting and channel._version == b"HTTP/1.1"
-        )
+        expecting = expecting and channel._version == b"HTTP/1.1"
+        turn = Stopwatch(channel.clock)
+        self.body = RequestBody(self.transport, turn, length, expecting)
         self.body.pauseProducing()
-        self.channel.body_begins(self.body)
+        channel.body_begins(self.body)
         super().requestReceived(channel._command, channel._path, channel._version)
 
     def handleContentChunk(self, data: bytes) -> None:

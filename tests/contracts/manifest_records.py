@@ -55,7 +55,43 @@ class ManifestRecordsContract(RecordsCase):
         digest = self.put(image(note="  é \U0001f511 "), "latest", "v1")
         body = written(image(note="  é \U0001f511 "))
         for reference in (digest, "latest", "v1"):
-            assert self.get(reference) == StoredManifest(digest, OCI_MANIFEST, body)
+            assert self.get(reference) == StoredManifest(digest, OCI_MANIFEST, len(body), body)
+
+    def test_large_manifests(self: Any) -> None:
+        """A body comes along up to the size that is wanted, and is not even read above it."""
+        digest = self.put(image(note="x" * 200_000), "latest")
+        body = written(image(note="x" * 200_000))
+        for reference in (digest, Tag("latest")):
+            for inline, expected in ((len(body), body), (len(body) - 1, None), (0, None)):
+                self.weighing.most = 0
+                getting = self.manifests.get(APP, reference, inline)
+                found = StoredManifest(digest, OCI_MANIFEST, len(body), expected)
+                assert self.result_of(getting) == found
+                assert self.weighing.most < 1000 + len(expected or b"")
+
+    def test_slices(self: Any) -> None:
+        """Any part of a body can be had by itself; behind the end there is nothing."""
+        digest = self.put(image(note="é\0" * 1000), name=OTHER)
+        body = written(image(note="é\0" * 1000))
+        for start, count in (
+            (0, 1),
+            (0, len(body)),
+            (7, 100),
+            (len(body) - 1, 1),
+            (len(body) - 1, 100),
+            (len(body), 100),
+            (2 * len(body), 1),
+        ):
+            part = self.result_of(self.manifests.slice(OTHER, digest, start, count))
+            assert part == body[start : start + count]
+
+    def test_slices_of_nothing(self: Any) -> None:
+        """There are no parts of a manifest that the repository has not, or has no more."""
+        digest = self.put(image())
+        self.failure_of(self.manifests.slice(OTHER, digest, 0, 1), ManifestUnknown)
+        self.failure_of(self.manifests.slice(APP, digest_of(b"?"), 0, 1), ManifestUnknown)
+        self.result_of(self.manifests.delete(APP, digest, LATE))
+        self.failure_of(self.manifests.slice(APP, digest, 0, 1), ManifestUnknown)
 
     def test_without_tags(self: Any) -> None:
         """A manifest that is pushed by its digest has no tag."""

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ociregd.interfaces import ICursor
+from attrs import define
+from zope.interface import implementer
+
+from ociregd.interfaces import ICursor, IDatabase
 from ociregd.oci.digest import Digest, digest_of
 from ociregd.oci.manifest import Manifest
 from ociregd.oci.names import RepositoryName, Tag
@@ -39,6 +42,52 @@ async def change(cursor: ICursor, sql: str, *parameters: object) -> int:
     return await cursor.change(sql, *parameters)
 
 
+@implementer(ICursor)
+@define
+class WeighingCursor:
+    """
+    A cursor that knows the weight of all rows that came out of it.
+    """
+
+    _cursor: ICursor
+    weight: int = 0
+
+    async def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = await self._cursor.rows(sql, *parameters)
+        values = [value for row in found for value in row]
+        self.weight += sum(len(value) for value in values if isinstance(value, str | bytes))
+        return found
+
+    async def change(self, sql: str, *parameters: object) -> int:
+        changed: int = await self._cursor.change(sql, *parameters)
+        return changed
+
+
+@implementer(IDatabase)
+@define
+class Weighing:
+    """
+    A database that knows how much was read in one transaction.
+
+    @ivar most: how many bytes and characters that were at most.
+    """
+
+    _database: IDatabase
+    most: int = 0
+
+    async def transact(self, interaction: Any, *args: object) -> Any:
+        return await self._database.transact(interaction, *args)
+
+    async def read(self, interaction: Any, *args: object) -> Any:
+        async def weighed(cursor: ICursor) -> Any:
+            weighing = WeighingCursor(cursor)
+            result = await interaction(weighing, *args)
+            self.most = max(self.most, weighing.weight)
+            return result
+
+        return await self._database.read(weighed)
+
+
 class RecordsCase:
     """
     What the contracts of records do all the time.
@@ -47,7 +96,8 @@ class RecordsCase:
     def setUp(self: Any) -> None:
         super().setUp()
         self.database = self.make_database()
-        records = records_in(self.database)
+        self.weighing = Weighing(self.database)
+        records = records_in(self.weighing)
         self.blobs, self.manifests = records.blobs, records.manifests
         self.tags, self.uploads = records.tags, records.uploads
 

@@ -4,12 +4,12 @@ What every L{IManifestRecords} does with referrers.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from ociregd.oci.digest import Digest, digest_of
 from ociregd.oci.mediatypes import OCI_INDEX, OCI_MANIFEST
 from ociregd.oci.names import RepositoryName
+from ociregd.storage.manifest_records import ANNOTATION_BYTES
 
 from ..oci.samples import descriptor, image, index, written
 from .records import APP, LATE, NOWHERE, OTHER, RecordsCase
@@ -123,20 +123,45 @@ class ReferrerRecordsContract(RecordsCase):
         size = len(written(image()))
         return {"mediaType": OCI_MANIFEST, "digest": str(digest), "size": size}
 
-    def test_large_annotations(self: Any) -> None:
-        """A page of referrers is bounded in bytes, has one at least, and nothing is left out."""
-        wanted = sorted(
-            str(self.referrer("subject", number, annotations={"note": "x" * 1_500_000}))
-            for number in range(5)
-        )
-        seen: list[str] = []
+    def pages(self: Any, **wanted: Any) -> list[list[str]]:
+        """The digests on each page of the whole list."""
+        pages: list[list[str]] = []
         more = True
         while more:
-            page = self.referrers(last=seen[-1] if seen else "")
-            assert 1 <= len(page.descriptors) <= 2
-            seen += [one.digest for one in page.descriptors]
+            page = self.referrers(last=pages[-1][-1] if pages else "", **wanted)
+            pages.append([one.digest for one in page.descriptors])
             more = page.more
-        assert seen == wanted
-        assert json.loads(self.result_of(self.manifests.get(APP, Digest.parse(seen[0]))).body)[
-            "annotations"
-        ]["note"]
+        return pages
+
+    def test_large_annotations(self: Any) -> None:
+        """A page ends before its annotations are too large, and nothing is left out."""
+        size = ANNOTATION_BYTES // 5 * 2
+        wanted = sorted(
+            str(self.referrer("subject", number, annotations={"note": "x" * size}))
+            for number in range(5)
+        )
+        pages = self.pages()
+        assert [len(page) for page in pages] == [2, 2, 1]
+        assert [digest for page in pages for digest in page] == wanted
+        assert [len(page) for page in self.pages(count=1)] == [1] * 5
+
+    def test_annotations_larger_than_a_page(self: Any) -> None:
+        """A page has one manifest at least; what does not fit with it is not even read."""
+        note = "x" * (ANNOTATION_BYTES + 1)
+        others = {"artifactType": "application/x", "annotations": {"note": note}}
+        wanted = sorted(str(self.referrer("subject", number, **others)) for number in range(4))
+        self.weighing.most = 0
+        for artifact_type in (None, "application/x"):
+            pages = self.pages(artifact_type=artifact_type)
+            assert pages == [[digest] for digest in wanted]
+        assert len(note) < self.weighing.most < len(note) + 1000
+        [found] = self.referrers(count=1).descriptors
+        assert found.annotations == {"note": note}
+
+    def test_annotations_of_a_page(self: Any) -> None:
+        """A page may have as many bytes of annotations as it may, and not one more."""
+        half = ANNOTATION_BYTES // 2 - len('{"note": ""}')
+        for subject, one_more, expected in (("exact", 0, [2]), ("more", 1, [1, 1])):
+            for number, size in enumerate((half, half + one_more)):
+                self.referrer(subject, number, annotations={"note": "x" * size})
+            assert [len(page) for page in self.pages(subject=subject)] == expected

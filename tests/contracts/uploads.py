@@ -4,13 +4,12 @@ What every L{IUploads} does.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
 from typing import Any
 
 from twisted.internet.interfaces import IConsumer
 from zope.interface.verify import verifyObject
 
-from ociregd.errors import BlobUploadUnknown, RangeNotSatisfiable, RegistryError
+from ociregd.errors import BlobUploadInvalid, BlobUploadUnknown, RangeNotSatisfiable
 from ociregd.interfaces import IUpload, IUploads
 from ociregd.oci.digest import ALGORITHMS, digest_of
 from ociregd.values import Blob
@@ -226,38 +225,30 @@ class UploadsContract(FilesCase):
 
     def test_what_was_published_never_changes(self: Any) -> None:
         """
-        Whatever becomes of a session whose commit failed, its blob has the bytes of its digest.
+        A session whose commit failed takes no more bytes and forgets none: its blob has the bytes
+        of its digest.
         """
         self.add(FIRST)
         blob = Blob(digest_of(FIRST), len(FIRST), 1)
         upload = self.opened()
         self.result_of(upload.publish(blob.digest, 1))
+        self.failure_of(upload.truncate(1), BlobUploadInvalid)
+        self.result_of(upload.truncate(len(FIRST)))
+        upload.write(SECOND)
+        self.failure_of(flush(upload), BlobUploadInvalid)
         self.result_of(upload.close())
-        self.attempt(self.appended())
-        self.attempt(self.truncated())
+        assert self.offset() == len(FIRST)
         assert self.bytes_of(blob) == FIRST
 
-    async def appended(self: Any) -> None:
-        """Write to the session."""
-        upload = await self.files.uploads.open(SESSION, None)
-        try:
-            upload.write(SECOND)
-            await upload.flushed()
-        finally:
-            await upload.close()
-
-    async def truncated(self: Any) -> None:
-        """Empty the session."""
-        upload = await self.files.uploads.open(SESSION, None)
-        try:
-            await upload.truncate(0)
-        finally:
-            await upload.close()
-
-    def attempt(self: Any, work: Coroutine[Any, Any, None]) -> None:
-        """Do what may be refused."""
-        outcomes: list[object] = []
-        self.begin(work).addBoth(outcomes.append)
-        self.perform_all()
-        for outcome in outcomes:
-            assert outcome is None or outcome.check(RegistryError), outcome
+    def test_being_published(self: Any) -> None:
+        """A session tells everybody whether its bytes are a blob's, as long as there is that."""
+        self.add(FIRST)
+        upload = self.opened()
+        assert not upload.published
+        self.result_of(upload.publish(digest_of(FIRST), 1))
+        assert upload.published
+        self.result_of(upload.close())
+        again = self.opened(files=self.other_process())
+        assert again.published
+        self.result_of(self.files.blobs.remove(digest_of(FIRST), 1))
+        assert not again.published

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import MakeDisk
-from .disks import Disk, ext4_disk, memory_disk
+from .disks import DISK_BYTES, Disk, ext4_disk, memory_disk
 from .lives import Lives
 from .promises import Account, Setback
 from .pushing import BINARY, Images, Pusher, push_everything
@@ -93,6 +93,56 @@ def test_a_full_disk_refuses_pushes_until_there_is_room(
     pusher.push_in_chunks("team/large", images.layer(), CHUNK)
     assert pusher.setbacks == 2
     assert journal.read_text().count("POST /v2/team/large/blobs/uploads/ 0: 202") == begun + 1
+    push_everything(Pusher(account, fail), "team/after", Images("after"))
+    account.check()
+    daemon.stop()
+
+
+@pytest.mark.parametrize("kind", [memory_disk, ext4_disk])
+def test_a_push_leaves_room_for_its_end(
+    daemons: Lives,
+    make_disk: MakeDisk,
+    kind: Callable[[Path], AbstractContextManager[Disk]],
+) -> None:
+    """
+    A push that is larger than the disk is refused before the database lacks room: small changes
+    succeed still, and when it is cancelled there is room for others.
+    """
+    daemon = daemons.make("daemon", root=make_disk(kind).path / "root")
+    daemon.start()
+    account = Account(daemon.port, daemons.directory / "journal")
+    pusher = Pusher(account, fail)
+    push_everything(pusher, IMAGE, Images(IMAGE))
+    location = account.call("POST", "/v2/team/large/blobs/uploads/", {202}).header("Location")
+    with pytest.raises(Setback) as caught:
+        account.call("PATCH", location, {202}, headers=BINARY, body=bytes(DISK_BYTES))
+    assert caught.value.answer is not None
+    assert caught.value.answer.status == 413
+    images = Images(IMAGE)
+    pusher.push_manifest(IMAGE, "while-full", images.manifest(3))
+    pusher.mount("team/while-full", IMAGE, images.layer())
+    pusher.delete(f"/v2/{IMAGE}/manifests/while-full")
+    account.call("DELETE", location, {204})
+    pusher.push_at_once("team/after", Images("after", DISK_BYTES // 2).layer())
+    account.check()
+    daemon.stop()
+
+
+@pytest.mark.parametrize("kind", [memory_disk, ext4_disk])
+def test_an_upload_can_be_cancelled_on_a_full_disk(
+    daemons: Lives,
+    make_disk: MakeDisk,
+    kind: Callable[[Path], AbstractContextManager[Disk]],
+) -> None:
+    """Where something else took the last byte, the bytes of an upload make room for its end."""
+    disk = make_disk(kind)
+    daemon = daemons.make("daemon", root=disk.path / "root")
+    daemon.start()
+    account = Account(daemon.port, daemons.directory / "journal")
+    location = account.call("POST", "/v2/team/large/blobs/uploads/", {202}).header("Location")
+    account.call("PATCH", location, {202}, headers=BINARY, body=bytes(8 * CHUNK))
+    disk.fill()
+    account.call("DELETE", location, {204})
     push_everything(Pusher(account, fail), "team/after", Images("after"))
     account.check()
     daemon.stop()

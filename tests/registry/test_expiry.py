@@ -4,20 +4,22 @@ Tests for L{ociregd.registry.expiry}, and for the service that sweeps at interva
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 from twisted.internet.task import Clock
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from ociregd.errors import BlobUploadUnknown
+from ociregd.errors import BlobUploadUnknown, StorageFull, TooManyRequests
 from ociregd.interfaces import IUpload, IUploads
 from ociregd.oci.digest import digest_of
 from ociregd.registry.expiry import BATCH, UploadExpiry
 from ociregd.service import upload_expiry_service
 
-from ..fakes import ArrivingBody, body
+from ..fakes import ArrivingBody, Memory, body
 from ..workers import AtOnce, OldestFirst
 from .cases import APP, FIRST, RegistryCase
 
@@ -54,10 +56,11 @@ class OneStuck:
 
     _uploads: IUploads
     _stuck: str
+    _problem: Exception = field(factory=OSError)
 
     async def remove(self, session_id: str) -> None:
         if session_id == self._stuck:
-            raise OSError(session_id)
+            raise self._problem
         await self._uploads.remove(session_id)
 
     def __getattr__(self, name: str) -> Any:
@@ -81,6 +84,78 @@ class Failing:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._records, name)
+
+
+@frozen
+class Noting:
+    """
+    Upload records that note how many they are asked for.
+    """
+
+    _records: Any
+    counts: list[int] = field(factory=list, init=False)
+
+    async def idle(self, before: float, count: int) -> Any:
+        self.counts.append(count)
+        return await self._records.idle(before, count)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._records, name)
+
+
+@frozen
+class Full:
+    """
+    Upload records in a database that has no room, as long as the memory has none.
+
+    @ivar _then: what happens when it is found to be so.
+    """
+
+    _records: Any
+    _memory: Memory
+    _then: Callable[[], Awaitable[None]]
+
+    async def expire(self, session_id: str, before: float) -> bool:
+        await self._check()
+        expired: bool = await self._records.expire(session_id, before)
+        return expired
+
+    async def touch(self, session_id: str, now: float) -> None:
+        await self._check()
+        await self._records.touch(session_id, now)
+
+    async def forget(self, session_ids: Sequence[str]) -> None:
+        await self._check()
+        await self._records.forget(session_ids)
+
+    async def _check(self) -> None:
+        if not self._memory.room:
+            await self._then()
+            raise StorageFull("no room for rows")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._records, name)
+
+
+async def nothing() -> None:
+    """Nothing happens."""
+
+
+@contextmanager
+def warnings() -> Iterator[list[str]]:
+    """What is said to the operator meanwhile that is worth a look, but no error."""
+    said: list[str] = []
+
+    def observe(event: LogEvent) -> None:
+        if event["log_level"] == LogLevel.warn:
+            said.append(str(formatEvent(event)))
+
+    observer = cast(ILogObserver, observe)
+    globalLogPublisher.addObserver(observer)
+    try:
+        yield said
+    finally:
+        globalLogPublisher.removeObserver(observer)
 
 
 class ExpiryContract(RegistryCase):
@@ -151,14 +226,17 @@ class ExpiryContract(RegistryCase):
         assert self.expire() == 1
 
     def test_many(self: Any) -> None:
-        """One sweep ends all that are idle, however many."""
+        """One sweep ends all that are idle, however many, a batch at a time."""
         kept = 3
         for _ in range(BATCH + BATCH // 2):
             self.begun()
         self.time.seconds += LIFETIME + 1
         young = {self.begun() for _ in range(kept)}
-        assert self.expire() == BATCH + BATCH // 2
+        noting = Noting(self.registry.records.uploads)
+        expiry = self.expiry(records=evolve(self.registry.records, uploads=noting))
+        assert self.result_of(expiry.expire()) == BATCH + BATCH // 2
         assert set(self.memory.sessions) == young
+        assert noting.counts == [BATCH] * 3
 
     def test_rows_without_bytes(self: Any) -> None:
         """A session whose file never came to be, for a crash, expires like the others."""
@@ -215,6 +293,111 @@ class ExpiryContract(RegistryCase):
         assert self.expire() == 0
         assert self.memory.sessions == {}
 
+    def full(self: Any, then: Callable[[], Awaitable[None]] = nothing) -> UploadExpiry:
+        """The expiry of this registry, whose database has no room for now."""
+        self.memory.room = 0
+        records = self.registry.records
+        full = Full(records.uploads, self.memory, then)
+        return cast(UploadExpiry, self.expiry(records=evolve(records, uploads=full)))
+
+    def test_a_full_disk(self: Any) -> None:
+        """The bytes of the first session that has some make the room in which all others end."""
+        for content in (b"", FIRST, b"", FIRST):
+            self.begun(content)
+        self.time.seconds += LIFETIME + 1
+        expiry = self.full()
+        with warnings() as said:
+            self.result_of(expiry.sweep())
+            assert len(self.memory.sessions) == 1
+            self.result_of(expiry.sweep())
+        assert self.memory.sessions == {}
+        assert [line for line in said if "1 uploads stay" in line] == said
+        assert len(said) == 1
+
+    def test_nothing_to_give(self: Any) -> None:
+        """
+        Sessions that make no room stay on a full disk, and hide no other; the operator gets one
+        line, and they end when there is room.
+        """
+        for _ in range(BATCH + 1):
+            self.begun()
+        self.time.seconds += 1
+        last = self.begun(FIRST)
+        self.time.seconds += LIFETIME + 1
+        expiry = self.full()
+        with warnings() as said:
+            self.result_of(expiry.sweep())
+        assert not self.is_known(last)
+        assert len(self.memory.sessions) == BATCH + 1
+        assert len(said) == 1
+        self.result_of(expiry.sweep())
+        assert self.memory.sessions == {}
+
+    def test_published_bytes_on_a_full_disk(self: Any) -> None:
+        """A session whose commit failed keeps its bytes, which are a blob's."""
+        session_id = self.begun(FIRST)
+        upload = self.result_of(self.registry.uploads.open(session_id, None))
+        self.result_of(upload.publish(digest_of(FIRST), 1))
+        self.result_of(upload.close())
+        self.time.seconds += LIFETIME + 1
+        self.result_of(self.full().sweep())
+        assert self.offset(session_id) == len(FIRST)
+
+    def test_a_session_in_use_on_a_full_disk(self: Any) -> None:
+        """Neither a session that is written to, nor one that was in between, loses its bytes."""
+        written, arriving = self.begun(FIRST), ArrivingBody()
+        appending = self.append(written, arriving)
+        self.perform_all()
+        used = self.begun(FIRST)
+        self.time.seconds += LIFETIME + 1
+
+        async def use() -> None:
+            await self.registry.records.uploads.touch(used, self.time.seconds)
+
+        self.result_of(self.full(use).sweep())
+        arriving.end()
+        self.perform_all()
+        assert self.successResultOf(appending) == self.offset(used) == len(FIRST)
+
+    def test_forgetting_on_a_full_disk(self: Any) -> None:
+        """What is left of ended sessions can wait for room, and keeps no sweep from its end."""
+        session_id = self.begun()
+        uploads = self.registry.records.uploads
+        self.result_of(uploads.end(session_id, APP))
+        expiry = self.full()
+        with warnings() as said:
+            self.result_of(expiry.sweep())
+        assert len(said) == 1
+        assert len(self.result_of(uploads.idle(self.time.seconds, 10))) == 1
+        self.memory.room = None
+        self.result_of(self.expiry().sweep())
+        assert self.result_of(uploads.idle(self.time.seconds, 10)) == []
+
+    def test_a_file_that_stays_on_a_full_disk(self: Any) -> None:
+        """Where even removing a file takes room, that is a line too, and for the next sweep."""
+        stuck, other = self.begun(FIRST), self.begun(FIRST)
+        self.time.seconds += LIFETIME + 1
+        full = OneStuck(self.registry.uploads, stuck, StorageFull("no room to remove it"))
+        with warnings() as said:
+            self.result_of(self.expiry(uploads=full).sweep())
+        assert (self.is_known(stuck), self.is_known(other), len(said)) == (True, False, 1)
+        assert self.expire() == 0
+        assert self.memory.sessions == {}
+
+    def test_a_refusal_is_no_fault(self: Any) -> None:
+        """A database that is locked or read-only ends a sweep with a line, not with a traceback."""
+        self.begun()
+        self.time.seconds += LIFETIME + 1
+        records = self.registry.records
+        locked = [TooManyRequests("another process keeps it locked")]
+        failing = evolve(records, uploads=Failing(records.uploads, locked))
+        expiry = self.expiry(records=failing)
+        with warnings() as said:
+            self.result_of(expiry.sweep())
+        assert said == ["upload expiry ended early: another process keeps it locked"]
+        self.result_of(expiry.sweep())
+        assert self.memory.sessions == {}
+
     def test_a_committed_blob_stays(self: Any) -> None:
         """What was committed does not expire with its session."""
         self.pushed(FIRST)
@@ -241,6 +424,41 @@ class ExpiryLaterTests(OldestFirst, ExpiryContract, SynchronousTestCase):
         self.successResultOf(touching)
         assert self.successResultOf(expiring) == 0
         assert self.offset(session_id) == len(FIRST)
+
+    def test_stopping_in_a_sweep(self) -> None:
+        """
+        A service that stops while it sweeps has stopped when the upload that it is at has ended;
+        when it starts again, it goes on with the others.
+        """
+        for _ in range(5):
+            self.begun(FIRST)
+        self.time.seconds += LIFETIME + 1
+        clock = Clock()
+        service = upload_expiry_service(self.expiry(), clock, 300.0)
+        service.startService()
+        # The idle ones are known, and the first is being ended.
+        self.later.perform()
+        stopping = service.stopService()
+        self.assertNoResult(stopping)
+        self.perform_all()
+        self.successResultOf(stopping)
+        assert clock.getDelayedCalls() == []
+        assert len(self.memory.sessions) == 4
+        service.startService()
+        self.perform_all()
+        assert self.memory.sessions == {}
+        self.successResultOf(service.stopService())
+
+    def test_stopping_before_the_first(self) -> None:
+        """A service that stops while the database is asked which are idle ends none."""
+        self.begun(FIRST)
+        self.time.seconds += LIFETIME + 1
+        service = upload_expiry_service(self.expiry(), Clock(), 300.0)
+        service.startService()
+        stopping = service.stopService()
+        self.perform_all()
+        self.successResultOf(stopping)
+        assert len(self.memory.sessions) == 1
 
 
 class ServiceTests(AtOnce, RegistryCase, SynchronousTestCase):

@@ -9,10 +9,13 @@ from typing import Any
 
 from attrs import evolve, frozen
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IConsumer
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
 
 from ociregd.errors import (
     BlobUnknown,
+    BlobUploadInvalid,
     BlobUploadUnknown,
     DigestInvalid,
     NameUnknown,
@@ -20,13 +23,14 @@ from ociregd.errors import (
     SizeInvalid,
     StorageFull,
 )
-from ociregd.interfaces import IUploads
+from ociregd.interfaces import IUpload, IUploads
 from ociregd.oci.digest import Digest, digest_of
-from ociregd.registry.uploads import Chunk, Uploads
+from ociregd.oci.names import RepositoryName
+from ociregd.registry.uploads import Chunk, Dropped, Uploads
 
-from ..fakes import ArrivingBody, body, chunked
+from ..fakes import ArrivingBody, Memory, body, chunked
 from ..workers import AtOnce, NewestFirst, OldestFirst
-from .cases import APP, BOTH, FIRST, SECOND, RegistryCase
+from .cases import APP, BOTH, FIRST, OTHER, SECOND, RegistryCase
 
 Then = Callable[[], Awaitable[Any]]
 
@@ -51,6 +55,19 @@ class Meanwhile:
 
 
 @frozen
+class Without:
+    """
+    Blob records that cannot be committed.
+    """
+
+    _records: Any
+    commit: Callable[..., Awaitable[Any]]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._records, name)
+
+
+@frozen
 class Stuck:
     """
     Sessions whose files cannot be removed.
@@ -63,6 +80,42 @@ class Stuck:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._uploads, name)
+
+
+@frozen
+class Overtaken:
+    """
+    Sessions to which something happens while they are opened.
+    """
+
+    _uploads: IUploads
+    _happening: Then
+
+    async def open(self, session_id: str, algorithm: str | None) -> IUpload:
+        upload = await self._uploads.open(session_id, algorithm)
+        await self._happening()
+        return upload
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._uploads, name)
+
+
+@frozen
+class Full:
+    """
+    Upload records in a database that has no room for an end, as long as there is none.
+    """
+
+    _records: Any
+    _memory: Memory
+
+    async def end(self, session_id: str, name: RepositoryName) -> None:
+        if not self._memory.room:
+            raise StorageFull("no room for rows")
+        await self._records.end(session_id, name)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._records, name)
 
 
 class UploadsContract(RegistryCase):
@@ -396,6 +449,127 @@ class UploadsContract(RegistryCase):
         assert self.offset(session_id) == len(BOTH)
         self.commit(session_id, digest_of(BOTH), body())
 
+    def failed_commit(self: Any) -> str:
+        """A session whose last request sent its last bytes, and failed at the database."""
+        session_id: str = self.begun(FIRST)
+
+        async def no_room(*_: object) -> None:
+            raise StorageFull("no room for rows")
+
+        records = self.registry.records
+        failing = evolve(records, blobs=Without(records.blobs, no_room))
+        uploads = evolve(self.registry, records=failing).repository(APP).uploads
+        self.failure_of(uploads.commit(session_id, digest_of(BOTH), body(SECOND)), StorageFull)
+        assert self.offset(session_id) == len(BOTH)
+        return session_id
+
+    def test_a_commit_that_is_repeated_as_it_was(self: Any) -> None:
+        """
+        A client may send the request again that failed at the database, with all its bytes: they
+        are there already, and wherever they belonged they are not added once more.
+        """
+        for again, chunk in (
+            (body(SECOND), None),
+            (chunked(SECOND[:3], SECOND[3:]), None),
+            (body(SECOND), Chunk(len(FIRST), len(BOTH))),
+            (body(), None),
+        ):
+            session_id = self.failed_commit()
+            self.commit(session_id, digest_of(BOTH), again, chunk)
+            assert self.pulled(digest_of(BOTH)) == BOTH
+            assert self.memory.sessions == {}
+            self.result_of(self.collect())
+
+    def test_what_else_may_come_after_a_failed_commit(self: Any) -> None:
+        """Nothing changes the bytes of a session whose commit failed, nor their digest."""
+        session_id = self.failed_commit()
+        for wrong in (digest_of(b"?"), digest_of(FIRST), digest_of(BOTH + SECOND)):
+            committing = self.app.uploads.commit(session_id, wrong, body(SECOND))
+            self.failure_of(committing, DigestInvalid)
+        appending = self.app.uploads.append(session_id, body(SECOND))
+        self.failure_of(appending, BlobUploadInvalid)
+        assert self.offset(session_id) == len(BOTH)
+        self.commit(session_id, digest_of(BOTH), body(SECOND))
+
+    def full(self: Any) -> Uploads:
+        """Uploads of a registry whose database has no room, since the uploads take it all."""
+        self.memory.room = 0
+        records = self.registry.records
+        full = evolve(records, uploads=Full(records.uploads, self.memory))
+        uploads: Uploads = evolve(self.registry, records=full).repository(APP).uploads
+        return uploads
+
+    def test_cancelling_on_a_full_disk(self: Any) -> None:
+        """The bytes of a session that is cancelled make the room that the database needs."""
+        session_id = self.begun(FIRST)
+        self.result_of(self.full().cancel(session_id))
+        assert self.memory.room == len(FIRST)
+        assert self.memory.sessions == {}
+        self.failure_of(self.app.uploads.offset(session_id), BlobUploadUnknown)
+
+    def test_cancelling_in_vain(self: Any) -> None:
+        """Nothing is taken from a session that cannot be cancelled yet."""
+        empty, theirs, published = self.begun(), self.begun(FIRST), self.failed_commit()
+        busy, arriving = self.begun(FIRST), ArrivingBody()
+        appending = self.append(busy, arriving)
+        self.perform_all()
+        uploads = self.full()
+        for session_id in (empty, published, busy):
+            self.failure_of(uploads.cancel(session_id), StorageFull)
+        records = evolve(self.registry.records, uploads=uploads._registry.records.uploads)
+        other = evolve(self.registry, records=records).repository(OTHER)
+        self.failure_of(other.uploads.cancel(theirs), BlobUploadUnknown)
+        arriving.end()
+        self.perform_all()
+        self.successResultOf(appending)
+        offsets = [self.offset(session_id) for session_id in (empty, theirs, published, busy)]
+        assert offsets == [0, len(FIRST), len(BOTH), len(FIRST)]
+        self.commit(published, digest_of(BOTH), body())
+
+    def test_abandoning(self: Any) -> None:
+        """
+        A session that nobody will go on with ends, be the disk full or not; what has ended before
+        is no error.
+        """
+        for uploads in (self.app.uploads, self.full()):
+            self.memory.room = None
+            session_id = self.begun(FIRST)
+            self.memory.room = 0
+            for _ in range(2):
+                self.result_of(uploads.abandon(session_id))
+                assert self.memory.sessions == {}
+            self.failure_of(self.app.uploads.offset(session_id), BlobUploadUnknown)
+
+    def test_abandoning_what_somebody_holds(self: Any) -> None:
+        """A session that is written to, or committed, is not ended under whoever does that."""
+        session_id, arriving = self.begun(FIRST), ArrivingBody()
+        appending = self.append(session_id, arriving)
+        self.perform_all()
+        self.result_of(self.app.uploads.abandon(session_id))
+        arriving.arrive(SECOND)
+        arriving.end()
+        self.perform_all()
+        assert self.successResultOf(appending) == len(BOTH)
+        assert self.offset(session_id) == len(BOTH)
+
+    def test_abandoning_what_ends_meanwhile(self: Any) -> None:
+        """A session that ends by itself between two looks is left to whoever ended it."""
+        session_id = self.begun(FIRST)
+
+        async def end() -> None:
+            await self.registry.records.uploads.end(session_id, APP)
+
+        overtaken = evolve(self.registry, uploads=Overtaken(self.registry.uploads, end))
+        self.result_of(overtaken.repository(APP).uploads.abandon(session_id))
+        assert not self.memory.sessions[session_id].busy
+
+    def test_abandoning_after_a_failed_commit(self: Any) -> None:
+        """A session whose bytes have a blob's name ends too, and the blob keeps them."""
+        session_id = self.failed_commit()
+        self.result_of(self.app.uploads.abandon(session_id))
+        assert self.memory.sessions == {}
+        assert [*self.memory.blobs.values()] == [BOTH]
+
     def test_a_file_that_stays(self: Any) -> None:
         """
         A disk that does not let go of a file spoils no commit and no cancellation: those are
@@ -464,16 +638,45 @@ class UploadsLaterTests(OldestFirst, UploadsContract, SynchronousTestCase):
         assert self.memory.sessions == {}
 
     def test_a_commit_that_fails_unseen(self) -> None:
-        """A commit that fails when its client has gone is logged, and the session is free."""
+        """A commit that breaks when its client has gone is logged, and the session is free."""
         session_id = self.begun(BOTH)
 
-        async def no_room() -> None:
-            raise StorageFull("no room for rows")
+        async def broken() -> None:
+            raise OSError("the disk")
 
-        committing = self.begin(self.meanwhile(no_room).commit(session_id, digest_of(BOTH), body()))
+        committing = self.begin(self.meanwhile(broken).commit(session_id, digest_of(BOTH), body()))
         self.later.perform()
         committing.cancel()
         self.failureResultOf(committing, CancelledError)
         self.perform_all()
-        assert len(self.flushLoggedErrors(StorageFull)) == 1
+        assert len(self.flushLoggedErrors(OSError)) == 1
         self.commit(session_id, digest_of(BOTH), body())
+
+    def test_abandoning_at_any_moment_of_a_commit(self) -> None:
+        """
+        When a client goes and its session is abandoned, the commit that is under way comes to its
+        end, or is not made and nothing is left.
+        """
+        outcomes = set()
+        for steps in range(8):
+            content = b"%d" % steps
+            session_id, digest = self.begun(content), digest_of(content)
+            committing = self.begin(self.app.uploads.commit(session_id, digest, body()))
+            self.steps_of(committing, steps)
+            committing.addErrback(lambda failure: failure.trap(CancelledError))
+            committing.cancel()
+            abandoning = self.begin(self.app.uploads.abandon(session_id))
+            self.perform_all()
+            self.successResultOf(abandoning)
+            committed = any(known == digest for known, _ in self.memory.blobs)
+            if committed:
+                assert self.pulled(digest) == content
+            assert self.memory.sessions == {}
+            self.failure_of(self.app.uploads.offset(session_id), BlobUploadUnknown)
+            outcomes.add(committed)
+        assert outcomes == {False, True}
+
+
+def test_dropping_is_consuming() -> None:
+    """What drops the bytes of a repeated request provides what bodies are delivered to."""
+    assert verifyObject(IConsumer, Dropped())

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from twisted.internet.interfaces import IPushProducer
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
@@ -22,7 +23,13 @@ from zope.interface.verify import verifyObject
 
 from ociregd.errors import BlobUploadInvalid, BlobUploadUnknown, StorageFull
 from ociregd.oci.digest import Digest, Hasher, digest_of
-from ociregd.storage.writing import HIGH_WATER_BYTES, DiskUpload, HashState, lock_file
+from ociregd.storage.writing import (
+    HIGH_WATER_BYTES,
+    DiskUpload,
+    HashState,
+    check_room,
+    lock_file,
+)
 from ociregd.threads import Lane
 
 from ..contracts.files import BOTH, FIRST, flush
@@ -323,6 +330,28 @@ class FaultCase(UploadCase):
         self.failure_of(flush(self.upload), BlobUploadInvalid)
         assert self.path.read_bytes() == FIRST
 
+    def test_the_reserve(self: Any) -> None:
+        """
+        Bytes that would take the last room of the file system are refused as they came, and what
+        came before them is kept.
+        """
+        self.upload.write(FIRST)
+        self.result_of(flush(self.upload))
+        self.upload.write(Endless(BOTH))
+        self.failure_of(flush(self.upload), StorageFull)
+        assert self.producer.told[-1] == "stop"
+        assert self.path.read_bytes() == FIRST
+        assert self.upload.offset == len(FIRST)
+
+
+class Endless(bytes):
+    """
+    Bytes of which there are more than any file system has room for.
+    """
+
+    def __len__(self) -> int:
+        return 1 << 62
+
 
 class FaultTests(FaultCase, AtOnce, SynchronousTestCase):
     """Faults that show at once."""
@@ -373,3 +402,33 @@ class HashTests(UploadCase, OldestFirst, SynchronousTestCase):
         upload.write(FIRST)
         assert self.result_of(flush(upload)) == len(content) + len(FIRST)
         assert self.result_of(upload.digest("sha256")) == digest_of(content + FIRST)
+
+
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("size", "free", "count", "fits"),
+    [
+        # Of a large file system, 64 MiB stay free,
+        (100_000 * MIB, 65 * MIB, MIB, True),
+        (100_000 * MIB, 65 * MIB, MIB + 1, False),
+        (100_000 * MIB, 0, 0, False),
+        # of a small one a twentieth,
+        (100 * MIB, 6 * MIB, MIB, True),
+        (100 * MIB, 6 * MIB, MIB + 1, False),
+        # and what does not say how large it is has to refuse by itself.
+        (0, 0, MIB, True),
+    ],
+)
+def test_what_uploads_leave_free(size: int, free: int, count: int, fits: bool) -> None:
+    """There is room as long as the reserve stays free: for others than the superuser."""
+    block = 512
+    system = os.statvfs_result(
+        (4096, block, size // block, free // block + 1000, free // block, 0, 0, 0, 0, 255)
+    )
+    if fits:
+        check_room(system, count)
+    else:
+        with pytest.raises(StorageFull):
+            check_room(system, count)

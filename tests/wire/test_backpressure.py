@@ -163,3 +163,41 @@ def test_small_answers_to_a_client_that_does_not_read(either_registry: InMemoryR
     while wire.transport.kept:
         wire.take(SMALL_BYTES)
     assert {answer.body for answer in wire.answers(*["GET"] * 100)} == {manifest}
+
+
+def test_order_while_a_client_does_not_read(lazy_registry: InMemoryRegistry) -> None:
+    """What comes while the client is behind is answered in the order in which it came."""
+    registry, name = lazy_registry, new_name()
+    registry.push(name, b"{}")
+    manifest = image_manifest(b"{}", annotations={"org.example": "x" * (4 * CHUNK_BYTES)})
+    target = f"/v2/{name}/manifests/t"
+    assert registry.call("PUT", target, body=manifest).status == 201
+    for taken in (0, 1000, CHUNK_BYTES, CHUNK_BYTES + 1000):
+        wire = registry.connect()
+        wire.transport.client_reads = False
+        wire.send(request("GET", target) + request("GET", f"/v2/{name}/tags/list"))
+        if taken:
+            wire.take(taken)
+        wire.send(request("GET", "/v2/"))
+        wire.transport.client_reads = True
+        while wire.transport.kept:
+            wire.take(PIECE)
+        bodies = [answer.body for answer in wire.answers("GET", "GET", "GET")]
+        assert bodies[0] == manifest
+        assert b'"tags":["t"]' in bodies[1]
+        assert bodies[2] == b"{}"
+
+
+def test_what_a_client_sends_without_reading(registry: InMemoryRegistry) -> None:
+    """Who does not read the answer is not read from without end either."""
+    name = new_name()
+    registry.push(name, b"{}")
+    manifest = image_manifest(b"{}", annotations={"org.example": "x" * (4 * CHUNK_BYTES)})
+    assert registry.call("PUT", f"/v2/{name}/manifests/t", body=manifest).status == 201
+    wire = registry.connect()
+    wire.transport.client_reads = False
+    wire.send(request("GET", f"/v2/{name}/manifests/t"))
+    wire.send(b"G" * 100 * PIECE, PIECE)
+    assert wire.paused
+    kept = len(wire.channel._buffer) + sum(map(len, wire.channel._dataBuffer))
+    assert kept <= 2 * PIECE

@@ -12,6 +12,7 @@ from ociregd.web.sending import CHUNK_BYTES
 
 from ..harness import InMemoryRegistry
 from ..messages import digest_of, new_content, new_name, request
+from ..workers import Later
 from .conftest import NewRegistry
 
 PATIENCE = Patience(
@@ -145,8 +146,6 @@ def test_a_body_in_time(patient: InMemoryRegistry) -> None:
 
 def test_a_body_that_we_hold_back(new_registry: NewRegistry) -> None:
     """A client that waits for our disk is not to blame."""
-    from ..workers import Later
-
     registry = new_registry(worker=Later(), patience=PATIENCE)
     content = new_content(3 * HIGH_WATER_BYTES)
     location = registry.begin(new_name())
@@ -159,6 +158,26 @@ def test_a_body_that_we_hold_back(new_registry: NewRegistry) -> None:
     registry.at_work = True
     registry.settle()
     assert wire.answer().status == 202
+
+
+def test_a_disk_that_comes_back_late(new_registry: NewRegistry) -> None:
+    """Time in which we held the body back is not the client's; the time after it is."""
+    registry = new_registry(worker=Later(), patience=PATIENCE)
+    location = registry.begin(new_name())
+    wire = registry.connect()
+    registry.at_work = False
+    length = 3 * HIGH_WATER_BYTES
+    wire.send(request("PATCH", location, [("Content-Length", str(length))]))
+    wire.send(bytes(length - 1000), 65536)
+    registry.advance(PATIENCE.rate_seconds)
+    registry.advance(PATIENCE.rate_seconds - 0.1)
+    registry.at_work = True
+    registry.settle()
+    registry.advance(0.2)
+    assert not wire.closed
+    for _ in range(3):
+        registry.advance(PATIENCE.rate_seconds)
+    assert wire.aborted
 
 
 def test_a_body_that_nobody_wants(patient: InMemoryRegistry) -> None:
@@ -184,8 +203,6 @@ def test_a_client_that_waits_for_100(patient: InMemoryRegistry) -> None:
 
 def test_a_slow_handler(new_registry: NewRegistry) -> None:
     """The client is not to blame for the time that we need."""
-    from ..workers import Later
-
     registry = new_registry(worker=Later(), patience=PATIENCE)
     registry.at_work = False
     wire = registry.connect()

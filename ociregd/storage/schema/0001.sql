@@ -1,5 +1,5 @@
--- One text for every engine. Names, digests and media types sort bytewise. Times are seconds since
--- the epoch. No foreign keys: each cascade is written out where it happens, and tested there.
+-- One text for every engine. Names, digests and media types sort bytewise: SQLite does it unasked,
+-- another engine has to be told. Times are seconds since the epoch. No foreign keys: each cascade is written out where it happens, and tested there.
 
 CREATE TABLE repository (
     id INTEGER PRIMARY KEY,

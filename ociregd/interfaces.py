@@ -100,6 +100,8 @@ class IUpload(Interface):
 
     offset = Attribute("How many bytes the session holds on disk.")
 
+    modified = Attribute("When its bytes last changed, in seconds since the epoch.")
+
     published = Attribute("Whether its bytes are a blob's by now, and can no longer change.")
 
     def flushed() -> Deferred[int]:
@@ -247,6 +249,12 @@ class IBlobRecords(Interface):
         Let C{target} hold what C{source}, or any repository at all, holds.
 
         @raise BlobUnknown: if it does not.
+        """
+
+    async def discard(digest: Digest, size: int, generation: int, lease: Lease) -> None:
+        """
+        Let the collector remove a file that was published and is not going to be committed, unless
+        somebody else has committed it.
         """
 
     async def renew(name: RepositoryName, digest: Digest, lease: Lease) -> None:

@@ -86,7 +86,6 @@ def policy_of(settings: Settings) -> Policy:
     return Policy(
         deletes=settings.registry.deletes,
         manifest_bytes=settings.limits.manifest_bytes,
-        lifetime_seconds=settings.uploads.lifetime,
     )
 
 

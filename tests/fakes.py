@@ -51,6 +51,7 @@ class Session:
 
     content: bytearray = field(factory=bytearray)
     published: bytes | None = None
+    modified: float = 0.0
     busy: bool = False
     ended: bool = False
 
@@ -66,6 +67,7 @@ class Memory:
     sessions: dict[str, Session] = field(factory=dict)
     blobs: dict[tuple[Digest, int], bytes] = field(factory=dict)
     room: int | None = None
+    now: Callable[[], float] = float
 
     def take(self, data: bytes) -> bytes:
         """As much of C{data} as there is room for, which is less from now on."""
@@ -94,6 +96,10 @@ class MemoryUpload:
         return len(self._session.content)
 
     @property
+    def modified(self) -> float:
+        return self._session.modified
+
+    @property
     def published(self) -> bool:
         return any(content is self._session.published for content in self._memory.blobs.values())
 
@@ -112,6 +118,7 @@ class MemoryUpload:
             self._failure = BlobUploadInvalid("these bytes wait to be committed")
         else:
             fitting = self._memory.take(data)
+            self._session.modified = self._memory.now()
             self._session.content += fitting
             if len(fitting) < len(data):
                 self._failure = StorageFull("the memory of this test is full")

@@ -178,13 +178,9 @@ class RegistryServiceTests(SynchronousTestCase):
 
     def test_the_policy_follows_the_settings(self) -> None:
         """What the operator decides reaches the registry."""
-        settings = parse(
-            "[registry]\ndeletes = false\n[limits]\nmanifest_bytes = '5MiB'\n"
-            "[uploads]\nlifetime = '7m'\n"
-        )
+        settings = parse("[registry]\ndeletes = false\n[limits]\nmanifest_bytes = '5MiB'\n")
         policy = policy_of(settings)
         assert (policy.deletes, policy.manifest_bytes) == (False, 5 * 1024 * 1024)
-        assert policy.lifetime_seconds == 420
 
     def test_the_patience_follows_the_settings(self) -> None:
         """What the operator puts up with reaches the site, each in its place."""

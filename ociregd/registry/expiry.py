@@ -116,6 +116,10 @@ class UploadExpiry:
             await records.touch(session_id, now)
             return False
         try:
+            if upload.modified >= before:
+                # That is not noted with every request, but seen here, however the last one ended.
+                await records.touch(session_id, upload.modified)
+                return False
             return await records.expire(session_id, before)
         except StorageFull:
             # The database needs room to note the end, and these bytes may be all there is. Nobody

@@ -27,13 +27,11 @@ class Policy:
     @ivar deletes: whether tags, manifests and blobs may be deleted.
     @ivar manifest_bytes: the size of the largest manifest that is taken.
     @ivar lease_seconds: how long an acknowledged write is kept while nothing refers to it.
-    @ivar lifetime_seconds: how long an upload session may be idle.
     """
 
     deletes: bool = True
     manifest_bytes: int = 4 * 1024 * 1024
     lease_seconds: float = 24 * 3600.0
-    lifetime_seconds: float = 3600.0
 
 
 @frozen

@@ -80,7 +80,12 @@ class Uploads:
         """
         session_id = str(uuid4())
         await self._registry.records.uploads.start(session_id, self._name, self._registry.now())
-        await self._registry.uploads.create(session_id, algorithm)
+        try:
+            await self._registry.uploads.create(session_id, algorithm)
+        except (RegistryError, OSError):
+            # A refusal leaves nothing behind.
+            await self._registry.records.uploads.end(session_id, self._name)
+            raise
         return session_id
 
     async def offset(self, session_id: str) -> int:
@@ -104,8 +109,8 @@ class Uploads:
         upload = await self._open(session_id, None)
         try:
             offset = await receive(upload, body, chunk)
-            # Before it is let go, or it might expire in between.
-            await self._keep(session_id)
+            # It may have been cancelled meanwhile.
+            await self._check(session_id)
         finally:
             await carried_through(Deferred.fromCoroutine(upload.close()))
         return offset
@@ -213,6 +218,13 @@ class Uploads:
                     break
                 # The blob that we met was collected, or files of our generation may be by now.
                 stored, generation = False, in_force
+        except BlobUploadUnknown:
+            # Cancelled at the last moment. If our file has a blob's name by now, nobody but the
+            # collector would ever find it.
+            if not stored:
+                size, lease = upload.offset, registry.lease()
+                await registry.records.blobs.discard(digest, size, generation, lease)
+            raise
         finally:
             await upload.close()
         await self._forget(session_id)
@@ -233,21 +245,12 @@ class Uploads:
         await self._check(session_id)
         return await self._registry.uploads.open(session_id, algorithm)
 
-    async def _check(self, session_id: str) -> float:
-        """When the session was last touched; refuses what is none of this repository's."""
+    async def _check(self, session_id: str) -> None:
+        """
+        @raise BlobUploadUnknown: if the repository has no such session.
+        """
         check_session_id(session_id)
-        touched: float = await self._registry.records.uploads.touched(session_id, self._name)
-        return touched
-
-    async def _keep(self, session_id: str) -> None:
-        """
-        Note that the session is in use: seldom, since each note is a commit.
-
-        While a request writes to it, a session does not expire whatever the note says.
-        """
-        touched, now = await self._check(session_id), self._registry.now()
-        if now - touched > self._registry.policy.lifetime_seconds / 4:
-            await self._registry.records.uploads.touch(session_id, now)
+        await self._registry.records.uploads.touched(session_id, self._name)
 
 
 def check_session_id(session_id: str) -> None:

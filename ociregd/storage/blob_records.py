@@ -102,6 +102,30 @@ async def mount(
     await link(cursor, await made_repository(cursor, target, lease.now), digest, lease)
 
 
+async def discard(cursor: ICursor, digest: Digest, size: int, published: int, lease: Lease) -> None:
+    # A doomed row of this generation makes whoever publishes the same meanwhile take the next one.
+    if await cursor.change(
+        "INSERT INTO blob (digest, size, generation, state, created)"
+        " VALUES (?, ?, ?, 'doomed', ?)"
+        " ON CONFLICT (digest) DO UPDATE SET size = excluded.size,"
+        " generation = excluded.generation, created = excluded.created"
+        " WHERE blob.state = 'doomed' AND blob.generation < excluded.generation",
+        str(digest),
+        size,
+        published,
+        lease.now,
+    ):
+        await cursor.change(
+            "INSERT INTO trash (digest, generation, size, doomed, purge_after)"
+            " VALUES (?, ?, ?, ?, ?)",
+            str(digest),
+            published,
+            size,
+            lease.now,
+            lease.until,
+        )
+
+
 async def renew(cursor: ICursor, name: RepositoryName, digest: Digest, lease: Lease) -> None:
     await find(cursor, name, digest)
     await link(cursor, await known_repository(cursor, name), digest, lease)
@@ -146,6 +170,9 @@ class BlobRecords:
         self, target: RepositoryName, digest: Digest, source: RepositoryName | None, lease: Lease
     ) -> None:
         await self._database.transact(mount, target, digest, source, lease)
+
+    async def discard(self, digest: Digest, size: int, generation: int, lease: Lease) -> None:
+        await self._database.transact(discard, digest, size, generation, lease)
 
     async def renew(self, name: RepositoryName, digest: Digest, lease: Lease) -> None:
         await self._database.transact(renew, name, digest, lease)

@@ -39,6 +39,9 @@ SMALL_BYTES = 4096
 
 READ_BYTES = 1024 * 1024
 
+#: What is hashed again in one job, at some GB per second.
+CATCH_UP_BYTES = 64 * 1024 * 1024
+
 #: Room on the file system that uploads do not take. To end an upload, or to delete anything, the
 #: database needs some: without it a full disk would stay full for good. Threads that write at the
 #: same moment may take a batch each out of it.
@@ -112,11 +115,20 @@ class HashState:
     hasher: Hasher
     offset: int = 0
 
-    def catch_up(self, fd: int) -> None:
-        """Read what the file has beyond; runs in a thread."""
-        while data := os.pread(fd, READ_BYTES, self.offset):
+    def catch_up(self, fd: int) -> bool:
+        """
+        Read what the file has beyond, up to a limit; runs in a thread.
+
+        @return: whether there may be more.
+        """
+        stop = self.offset + CATCH_UP_BYTES
+        while self.offset < stop:
+            data = os.pread(fd, READ_BYTES, self.offset)
+            if not data:
+                return False
             self.hasher.update(data)
             self.offset += len(data)
+        return True
 
 
 @implementer(IUpload, IConsumer)
@@ -143,6 +155,10 @@ class DiskUpload:
     _paused: bool = field(default=False, init=False)
     _flushed: Deferred[int] | None = field(default=None, init=False)
     _open: bool = field(default=True, init=False)
+
+    @property
+    def modified(self) -> float:
+        return os.fstat(self._fd).st_mtime
 
     @property
     def published(self) -> bool:
@@ -185,7 +201,9 @@ class DiskUpload:
     async def digest(self, algorithm: str) -> Digest:
         if algorithm != self._state.hasher.algorithm:
             self._state = HashState(Hasher(algorithm))
-        await self._lane.run(self._state.catch_up, self._fd)
+        # Step by step: others need the threads too, and a client that goes ends it in between.
+        while await self._lane.run(self._state.catch_up, self._fd):
+            pass
         return self._state.hasher.digest()
 
     async def truncate(self, offset: int) -> None:
@@ -225,7 +243,7 @@ class DiskUpload:
         # The batch as a whole: a client that goes on later does not mind where it was cut.
         check_room(os.fstatvfs(self._fd), sum(map(len, batch)))
         start, state = self.offset, self._state
-        if state.offset != start:
+        while state.offset < start:
             state.catch_up(self._fd)
         for chunk in batch:
             rest = memoryview(chunk)

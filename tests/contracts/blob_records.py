@@ -45,6 +45,26 @@ class BlobRecordsContract(RecordsCase):
         self.commit()
         assert self.due() == {("blob", str(BLOB)): (EARLY.until, "leased")}
 
+    def test_discarding(self: Any) -> None:
+        """A file that is not committed is the collector's, and its generation is not used again."""
+        self.result_of(self.blobs.discard(BLOB, len(CONTENT), 1, EARLY))
+        assert self.rows("SELECT digest, generation, purge_after FROM trash") == [
+            (str(BLOB), 1, EARLY.until)
+        ]
+        self.failure_of(self.blobs.find(APP, BLOB), BlobUnknown)
+        assert self.result_of(self.blobs.generation(BLOB)) == (False, 2)
+        self.result_of(self.blobs.discard(BLOB, len(CONTENT), 2, LATE))
+        assert self.result_of(self.blobs.generation(BLOB)) == (False, 3)
+        self.result_of(self.blobs.discard(BLOB, len(CONTENT), 2, LATE))
+        assert len(self.rows("SELECT digest FROM trash")) == 2
+
+    def test_discarding_what_somebody_has_committed(self: Any) -> None:
+        """A file that is a blob's by now stays one."""
+        self.commit()
+        self.result_of(self.blobs.discard(BLOB, len(CONTENT), 1, LATE))
+        assert self.rows("SELECT digest FROM trash") == []
+        assert self.result_of(self.blobs.find(APP, BLOB)).generation == 1
+
     def test_not_found(self: Any) -> None:
         """A blob is unknown where it is not held, and where nothing is."""
         self.commit()

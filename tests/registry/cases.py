@@ -37,8 +37,8 @@ class RegistryCase:
 
     def setUp(self: Any) -> None:
         super().setUp()
-        self.memory = Memory()
         self.time = TimeOfDay()
+        self.memory = Memory(now=self.time)
         self.database = SqliteDatabase(str(temporary(self) / "metadata.sqlite3"), self.in_thread)
         self.database.open(migrations())
         self.addCleanup(self.database.close)

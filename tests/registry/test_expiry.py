@@ -200,14 +200,31 @@ class ExpiryContract(RegistryCase):
             assert self.expire() == 0
         assert self.offset(session_id) == len(FIRST) + 20
 
-    def test_a_session_lives_for_three_quarters_at_least(self: Any) -> None:
-        """Since not each use is noted, a session may expire a little early, but not by much."""
+    def test_a_session_has_its_whole_life_after_each_use(self: Any) -> None:
+        """Though not each use is noted, none is overlooked."""
         session_id = self.begun(FIRST)
-        self.time.seconds += LIFETIME / 4
+        self.time.seconds += LIFETIME / 8
         self.result_of(self.app.uploads.append(session_id, body(b"?")))
-        self.time.seconds += LIFETIME * 3 / 4
+        self.time.seconds += LIFETIME
         assert self.expire() == 0
         assert self.is_known(session_id)
+        self.time.seconds += 1
+        assert self.expire() == 1
+
+    def test_a_session_that_was_cut_off(self: Any) -> None:
+        """A client that was cut off after a long while has the whole life to come back."""
+        session_id, arriving = self.begun(), ArrivingBody()
+        appending = self.append(session_id, arriving)
+        self.perform_all()
+        self.time.seconds += LIFETIME - 1
+        arriving.arrive(FIRST)
+        self.perform_all()
+        appending.cancel()
+        self.perform_all()
+        self.failureResultOf(appending)
+        self.time.seconds += LIFETIME
+        assert self.expire() == 0
+        assert self.offset(session_id) == len(FIRST)
 
     def test_a_session_that_is_written_to(self: Any) -> None:
         """However long a request takes, its session is not idle; it has a whole life after that."""

@@ -68,6 +68,24 @@ class Without:
 
 
 @frozen
+class Instead:
+    """
+    Something of which some methods are others.
+    """
+
+    _real: Any
+    _others: dict[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        return self._others.get(name) or getattr(self._real, name)
+
+
+async def rows(cursor: Any, sql: str) -> Any:
+    """Whatever the tables say."""
+    return await cursor.rows(sql)
+
+
+@frozen
 class Stuck:
     """
     Sessions whose files cannot be removed.
@@ -352,19 +370,37 @@ class UploadsContract(RegistryCase):
         self.memory.room = None
         self.commit(session_id, digest_of(BOTH), body(SECOND))
 
-    def test_a_session_in_use_is_noted(self: Any) -> None:
+    def test_a_session_that_could_not_be_made(self: Any) -> None:
+        """A refused beginning leaves nothing that could be found, or has to expire."""
+
+        async def refuse(session_id: str, algorithm: str) -> None:
+            raise StorageFull("no room for a name")
+
+        uploads = Instead(self.registry.uploads, {"create": refuse})
+        refusing = evolve(self.registry, uploads=uploads).repository(APP).uploads
+        self.failure_of(refusing.start(), StorageFull)
+        [left] = self.result_of(self.registry.records.uploads.idle(self.time.seconds + 1, 10))
+        assert left.ended
+
+    def test_cancelled_at_the_last_moment(self: Any) -> None:
         """
-        A session is noted to be in use when a quarter of its life has gone by, and not at each
-        chunk.
+        The file of a commit that was overtaken by a cancel is left to the collector, and who pushes
+        the same later gets another.
         """
-        session_id = self.begun()
-        lifetime = self.policy.lifetime_seconds
-        began = self.time.seconds
-        for after, noted in ((lifetime / 4, began), (lifetime / 4 + 1, began + lifetime / 4 + 1)):
-            self.time.seconds = began + after
-            self.result_of(self.app.uploads.append(session_id, body(b"?")))
-            touched = self.registry.records.uploads.touched(session_id, APP)
-            assert self.result_of(touched) == noted
+        session_id = self.begun(BOTH)
+        digest = digest_of(BOTH)
+
+        async def cancel() -> None:
+            await self.registry.records.uploads.end(session_id, APP)
+
+        committing = self.meanwhile(cancel).commit(session_id, digest, body())
+        self.failure_of(committing, BlobUploadUnknown)
+        assert (digest, 1) in self.memory.blobs
+        found = self.result_of(self.database.read(rows, "SELECT generation, size FROM trash"))
+        assert found == [(1, len(BOTH))]
+        self.failure_of(self.app.blobs.stat(digest), BlobUnknown)
+        self.pushed(BOTH)
+        assert self.result_of(self.app.blobs.stat(digest)).generation == 2
 
     def meanwhile(self: Any, *happenings: Then) -> Uploads:
         """Uploads to whose commits something happens between two looks at the database."""

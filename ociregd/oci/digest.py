@@ -94,14 +94,6 @@ class Hasher:
         """
         self._hash.update(data)
 
-    def copy(self) -> Hasher:
-        """
-        Return a hasher that has seen the same content, and goes its own way from here.
-        """
-        twin = Hasher(self.algorithm)
-        twin._hash = self._hash.copy()
-        return twin
-
     def digest(self) -> Digest:
         """
         Return the digest of the content so far.

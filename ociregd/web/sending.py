@@ -56,17 +56,13 @@ class Gate:
             shut.callback(None)
 
     def stopProducing(self) -> None:
-        """Klein cancels the handler when the client has gone."""
+        """Forget the client. If it has gone, Klein cancels the handler."""
         self._stop_timer()
 
     async def opened(self) -> None:
         """Wait until the client has caught up."""
         if self._shut is not None:
             await self._shut
-
-    def close(self) -> None:
-        """Forget the client."""
-        self._stop_timer()
 
     def _stop_timer(self) -> None:
         if self._timer is not None and self._timer.active():
@@ -93,7 +89,7 @@ async def send(request: StreamingRequest, read: Read, start: int, stop: int) -> 
             start += len(chunk)
             await gate.opened()
     finally:
-        gate.close()
+        gate.stopProducing()
         # After a hang-up there is no channel to be unregistered from.
         if request.channel is not None:
             request.unregisterProducer()

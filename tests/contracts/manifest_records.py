@@ -17,10 +17,11 @@ from ociregd.errors import (
 from ociregd.interfaces import IManifestRecords
 from ociregd.oci.digest import Digest, digest_of
 from ociregd.oci.manifest import Manifest
-from ociregd.oci.mediatypes import DOCKER_MANIFEST, OCI_LAYER, OCI_MANIFEST
+from ociregd.oci.mediatypes import DOCKER_MANIFEST, OCI_MANIFEST
 from ociregd.oci.names import RepositoryName, Tag
 from ociregd.values import StoredManifest
 
+from ..mediatypes import OCI_LAYER
 from ..oci.samples import descriptor, image, index, written
 from .records import APP, CONTENTS, EARLY, LATE, OTHER, RecordsCase
 

@@ -8,17 +8,9 @@ import json
 from typing import Any
 
 from ociregd.oci.digest import digest_of
-from ociregd.oci.mediatypes import (
-    DOCKER_CONFIG,
-    DOCKER_LAYER,
-    DOCKER_LIST,
-    DOCKER_MANIFEST,
-    OCI_CONFIG,
-    OCI_EMPTY,
-    OCI_INDEX,
-    OCI_LAYER_GZIP,
-    OCI_MANIFEST,
-)
+from ociregd.oci.mediatypes import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+
+from ..mediatypes import DOCKER_CONFIG, DOCKER_LAYER, OCI_CONFIG, OCI_EMPTY, OCI_LAYER_GZIP
 
 # What JSON can hold is not worth a type of its own in tests that bend it.
 JSON = Any

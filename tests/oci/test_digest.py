@@ -123,19 +123,6 @@ def test_hashing_in_pieces_is_hashing_the_whole(algorithm: str, pieces: list[byt
     assert str(hasher.digest()) == f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}"
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_copied_hasher_goes_its_own_way(algorithm: str) -> None:
-    """What a copy sees afterwards does not reach the original, nor the other way round."""
-    hasher = Hasher(algorithm)
-    hasher.update(b"hello ")
-    twin = hasher.copy()
-    twin.update(b"world")
-    hasher.update(b"moon")
-    assert twin.algorithm == algorithm
-    assert twin.digest() == digest_of(b"hello world", algorithm)
-    assert hasher.digest() == digest_of(b"hello moon", algorithm)
-
-
 def test_content_is_hashed_with_sha256_unless_told() -> None:
     """The digest of the empty JSON object is the one that the image specification prints."""
     assert str(digest_of(b"{}")) == (

@@ -17,9 +17,7 @@ from ociregd.oci.mediatypes import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
     NON_DISTRIBUTABLE,
-    OCI_EMPTY,
     OCI_INDEX,
-    OCI_LAYER_GZIP,
     OCI_MANIFEST,
 )
 from tests.oci.samples import (
@@ -36,6 +34,8 @@ from tests.oci.samples import (
     index,
     written,
 )
+
+from ..mediatypes import OCI_EMPTY, OCI_LAYER_GZIP
 
 SAMPLES = [image(), index(), artifact(), docker_image(), docker_list()]
 NAMES = ["image", "index", "artifact", "docker_image", "docker_list"]

@@ -88,10 +88,9 @@ class GateTests(SynchronousTestCase):
 
     def test_nothing_left_behind(self) -> None:
         """When the client has gone, or has everything, no timer is left."""
-        for end in (self.gate.stopProducing, self.gate.close):
-            self.gate.pauseProducing()
-            end()
-            self.assertEqual(self.clock.getDelayedCalls(), [])
-            self.gate.resumeProducing()
+        self.gate.pauseProducing()
+        self.gate.stopProducing()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.gate.resumeProducing()
         self.clock.advance(2 * SECONDS)
         self.assertEqual(self.cuts.count, 0)

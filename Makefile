@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help run test lint format faults e2e bench lock venv clean
+.PHONY: help run test coverage lint format faults e2e bench lock venv clean
 
 help:
 	@echo "make run     set up, then a registry on http://127.0.0.1:5000 with its data in ./var"
@@ -32,6 +32,10 @@ run: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+coverage: $(READY)
+	$(BIN)/coverage run -m pytest --ignore=tests/functional
+	$(BIN)/coverage report --skip-covered
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from ociregd.interfaces import IBody
 from ociregd.oci.digest import Digest, digest_of
@@ -26,6 +26,19 @@ OTHER = RepositoryName.parse("other/app")
 FIRST = b"the first bytes"
 SECOND = b", and the second"
 BOTH = FIRST + SECOND
+
+
+@frozen
+class Instead:
+    """
+    Something of which some methods are others.
+    """
+
+    _real: Any
+    _others: dict[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        return self._others.get(name) or getattr(self._real, name)
 
 
 class RegistryCase:

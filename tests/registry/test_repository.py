@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from ociregd.errors import (
@@ -15,6 +16,7 @@ from ociregd.errors import (
     ManifestUnknown,
     NameUnknown,
     RegistryError,
+    StorageFull,
     Unsupported,
 )
 from ociregd.oci.digest import digest_of
@@ -24,7 +26,7 @@ from ociregd.registry.manifests import Pushed
 
 from ..oci.samples import descriptor, index, written
 from ..workers import AtOnce, OldestFirst
-from .cases import APP, BOTH, OTHER, RegistryCase, tagged_image
+from .cases import APP, BOTH, OTHER, Instead, RegistryCase, tagged_image
 
 LATEST = Tag("latest")
 
@@ -76,6 +78,19 @@ class BlobsContract(RegistryCase):
             assert self.result_of(self.app.blobs.promise(digest)).digest == digest
             assert self.lease_of(BOTH) == until
             assert until - self.time.seconds >= lease / 2
+
+    def test_a_promise_that_cannot_be_written(self: Any) -> None:
+        """A storage that takes no writes does not keep anybody from looking."""
+        digest = self.pushed(BOTH)
+        self.time.seconds += self.policy.lease_seconds
+
+        async def refuse(*_: Any) -> None:
+            raise StorageFull("no room for a lease")
+
+        records = self.registry.records
+        full = evolve(records, blobs=Instead(records.blobs, {"renew": refuse}))
+        blobs = evolve(self.registry, records=full).repository(APP).blobs
+        assert self.result_of(blobs.promise(digest)).size == len(BOTH)
 
     def test_looking_does_not_renew(self: Any) -> None:
         """Who only pulls prolongs nothing."""

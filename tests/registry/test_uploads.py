@@ -30,7 +30,7 @@ from ociregd.registry.uploads import Chunk, Dropped, Uploads
 
 from ..fakes import ArrivingBody, Memory, body, chunked
 from ..workers import AtOnce, NewestFirst, OldestFirst
-from .cases import APP, BOTH, FIRST, OTHER, SECOND, RegistryCase
+from .cases import APP, BOTH, FIRST, OTHER, SECOND, Instead, RegistryCase
 
 Then = Callable[[], Awaitable[Any]]
 
@@ -65,19 +65,6 @@ class Without:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._records, name)
-
-
-@frozen
-class Instead:
-    """
-    Something of which some methods are others.
-    """
-
-    _real: Any
-    _others: dict[str, Any]
-
-    def __getattr__(self, name: str) -> Any:
-        return self._others.get(name) or getattr(self._real, name)
 
 
 async def rows(cursor: Any, sql: str) -> Any:

@@ -185,6 +185,16 @@ class DiskFilesTests(OnDisk, OldestFirst, SynchronousTestCase):
         self.later.perform()
         assert open_files() == self.before
 
+    def test_when_a_session_was_written(self) -> None:
+        """An upload tells when its bytes changed last, whoever changed them."""
+        upload: Any = self.result_of(self.files.uploads.open(SESSION, None))
+        os.utime(self.tree.upload(SESSION), (5, 5))
+        assert upload.modified == 5
+        upload.write(FIRST)
+        self.perform_all()
+        assert upload.modified > 5
+        self.result_of(upload.close())
+
     def test_a_file_of_a_crash_is_replaced(self) -> None:
         """What a crash has left under the name may have rotted; what came now has not."""
         blob = self.published(BOTH)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 from attrs import frozen
@@ -36,12 +37,9 @@ HEADER_BYTES = 64 * 1024
 HEADER_LINES = 500
 
 #: What one read of a socket may bring while a body arrives. Twisted's 64 KiB are too little for the
-#: handing over to a thread to pay: with them a push costs three times the CPU.
+#: handing over to a thread to pay: with them a push costs three times the CPU. Not for bodies in
+#: chunks: those may be single bytes, and all that came is decoded in one step.
 RECEIVE_BYTES = 1024 * 1024
-
-#: The same for a body in chunks: they may be single bytes, and all that came is decoded at once,
-#: which takes 30 ms for this much.
-RECEIVE_CHUNKED_BYTES = 128 * 1024
 
 #: The largest Content-Length that is believed.
 BODY_BYTES = 2**63 - 1
@@ -188,8 +186,8 @@ class RegistryChannel(HTTPChannel):
     def body_begins(self, body: RequestBody) -> None:
         """From the request: watch the pace of its body."""
         self._watch(body)
-        chunked = body.length is None
-        self.transport.bufferSize = RECEIVE_CHUNKED_BYTES if chunked else RECEIVE_BYTES
+        if body.length is not None:
+            self.transport.bufferSize = RECEIVE_BYTES
 
     def body_dropped(self) -> None:
         """From the request: a body follows that means nothing; it gets the time of headers."""
@@ -212,6 +210,9 @@ class RegistryChannel(HTTPChannel):
             if not self._client_behind:
                 self._turn = self.clock.callLater(0, self._next_request)
         super().requestDone(request)
+        if self.paused:
+            # Or more would come in with each turn than one request takes out.
+            self.transport.pauseProducing()
 
     def _next_request(self) -> None:
         if self._turn is not None and self._turn.active():
@@ -219,6 +220,7 @@ class RegistryChannel(HTTPChannel):
         self._turn = None
         if self.paused and not self._client_behind:
             self.paused = False
+            self.transport.resumeProducing()
             super().dataReceived(b"")
 
     def finish_soon(self, seconds: float) -> None:
@@ -231,9 +233,7 @@ class RegistryChannel(HTTPChannel):
 
     def refuse(self, status: int, message: str) -> None:
         """Answer what is no request, and close."""
-        reason = {400: "Bad Request", 408: "Request Timeout", 413: "Content Too Large"}.get(
-            status, "Refused"
-        )
+        reason = HTTPStatus(status).phrase
         error = {"code": "UNSUPPORTED", "message": message, "detail": reason}
         body = json.dumps({"errors": [error]}).encode()
         fields = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from http import HTTPStatus
 
 from attrs import frozen
 from twisted.web.server import Request
@@ -79,7 +80,8 @@ def render(request: Request, refusal: Refusal, details: Sequence[str]) -> bytes:
             ]
         }
     ).encode("ascii")
-    request.setResponseCode(refusal.status)
+    # Twisted has no phrase for 429.
+    request.setResponseCode(refusal.status, HTTPStatus(refusal.status).phrase.encode("ascii"))
     request.setHeader(b"content-type", b"application/json")
     request.setHeader(b"content-length", b"%d" % len(body))
     return body if request.method != b"HEAD" else b""

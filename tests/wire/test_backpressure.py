@@ -201,3 +201,13 @@ def test_what_a_client_sends_without_reading(registry: InMemoryRegistry) -> None
     assert wire.paused
     kept = len(wire.channel._buffer) + sum(map(len, wire.channel._dataBuffer))
     assert kept <= 2 * PIECE
+
+
+def test_what_is_pipelined_without_end(registry: InMemoryRegistry) -> None:
+    """Who pipelines faster than it is answered is not read from meanwhile."""
+    wire = registry.connect()
+    wire.channel.dataReceived(100 * request("GET", "/v2/"))
+    assert wire.paused
+    registry.settle()
+    assert not wire.paused
+    assert len(wire.answers(*["GET"] * 100)) == 100

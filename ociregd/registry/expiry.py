@@ -11,7 +11,7 @@ from attrs import define, field
 from twisted.logger import Logger
 
 from ociregd.errors import BlobUploadUnknown, RangeNotSatisfiable, RegistryError, StorageFull
-from ociregd.interfaces import IUploads, Records, WallClock
+from ociregd.interfaces import IUpload, IUploads, Records, WallClock
 from ociregd.registry.uploads import gives_room
 from ociregd.values import IdleUpload
 
@@ -120,6 +120,14 @@ class UploadExpiry:
                 # That is not noted with every request, but seen here, however the last one ended.
                 await records.touch(session_id, upload.modified)
                 return False
+            return await self._expired(session_id, upload, before)
+        finally:
+            await upload.close()
+
+    async def _expired(self, session_id: str, upload: IUpload, before: float) -> bool:
+        """End a session that we hold open, even if there is no room to note it."""
+        records = self._records.uploads
+        try:
             return await records.expire(session_id, before)
         except StorageFull:
             # The database needs room to note the end, and these bytes may be all there is. Nobody
@@ -128,8 +136,6 @@ class UploadExpiry:
                 raise
             await upload.truncate(0)
             return await records.expire(session_id, before)
-        finally:
-            await upload.close()
 
     async def _is_idle(self, session_id: str, before: float) -> bool:
         return any(upload.session_id == session_id for upload in await self._idle(before))

@@ -21,7 +21,7 @@ from ociregd.service import upload_expiry_service
 
 from ..fakes import ArrivingBody, Memory, body
 from ..workers import AtOnce, OldestFirst
-from .cases import APP, FIRST, RegistryCase
+from .cases import APP, FIRST, Instead, RegistryCase
 
 LIFETIME = 3600.0
 
@@ -288,6 +288,22 @@ class ExpiryContract(RegistryCase):
         assert len(self.memory.sessions) == 1
         self.result_of(expiry.sweep())
         assert self.memory.sessions == {}
+
+    def test_a_full_disk_takes_nothing_from_those_in_use(self: Any) -> None:
+        """A session that was written to lately keeps its bytes, even if that cannot be noted."""
+        session_id = self.begun(FIRST)
+        self.time.seconds += LIFETIME
+        self.result_of(self.app.uploads.append(session_id, body(b"?")))
+        self.time.seconds += 1
+
+        async def refuse(*_: Any) -> None:
+            raise StorageFull("no room for a note")
+
+        records = self.registry.records
+        others = {"touch": refuse, "expire": refuse}
+        full = evolve(records, uploads=Instead(records.uploads, others))
+        assert self.result_of(self.expiry(records=full).expire()) == 0
+        assert self.offset(session_id) == len(FIRST) + 1
 
     def test_what_a_crash_left_behind(self: Any) -> None:
         """The file of a session that ended, but was not removed, goes with the next sweep."""

@@ -74,6 +74,7 @@ e2e: $(READY) $(E2E)/.ready
 bench: $(READY)
 	$(BIN)/python -m bench.transfer
 	$(BIN)/python -m bench.memory
+	$(BIN)/python -m bench.metadata
 
 clean:
 	rm -rf $(VENV) .venv-e2e build *.egg-info

@@ -5,7 +5,9 @@ from setuptools import setup
 setup(
     packages=[
         "ociregd",
+        "ociregd.ctl",
         "ociregd.oci",
+        "ociregd.operations",
         "ociregd.registry",
         "ociregd.storage",
         "ociregd.storage.schema",

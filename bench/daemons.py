@@ -71,24 +71,20 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(name: str, folder: Path) -> Iterator[Daemon]:
+def running(name: str, folder: Path, configuration: str = "") -> Iterator[Daemon]:
     """
     Start C{ociregd} or its peer, Debian's C{docker-registry}; stop it at the end.
+
+    @param configuration: for ociregd, beside where its data is and where it listens.
     """
     root, port = Path(tempfile.mkdtemp(dir=folder)), free_port()
     if name == "ociregd":
         twistd = Path(sys.executable).with_name("twistd")
         where = f"tcp:{port}:interface=127.0.0.1"
-        command = [
-            str(twistd),
-            "--pidfile=",
-            "-n",
-            "ociregd",
-            "--root",
-            str(root),
-            "--listen",
-            where,
-        ]
+        config = root / "ociregd.toml"
+        config.write_text(configuration)
+        command = [str(twistd), "--pidfile=", "-n", "ociregd", "--config", str(config)]
+        command += ["--root", str(root / "data"), "--listen", where]
     else:
         config = root / "config.yml"
         config.write_text(PEER_CONFIG.format(root=root, port=port))

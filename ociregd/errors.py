@@ -16,6 +16,12 @@ class RegistryError(Exception):
     """
 
 
+class Overtaken(Exception):
+    """
+    Somebody else was faster; what was about to be done has to be begun again. No client hears it.
+    """
+
+
 class BlobUnknown(RegistryError):
     """No such blob in this repository."""
 
@@ -106,3 +112,10 @@ class StorageFull(RegistryError):
 
 class StorageReadOnly(RegistryError):
     """The storage does not take writes at present (C{DENIED}, 403)."""
+
+
+class Unavailable(RegistryError):
+    """
+    The database does not answer at present, or more wait for it than may (C{TOOMANYREQUESTS}, 503:
+    there is no code for it). What was asked for may have been done.
+    """

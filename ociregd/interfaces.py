@@ -7,7 +7,7 @@ name algorithms that the registry does not store.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from attrs import frozen
@@ -24,6 +24,7 @@ from ociregd.values import (
     Lease,
     Page,
     ReferrersPage,
+    Standing,
     StoredManifest,
 )
 
@@ -34,37 +35,6 @@ InThread = Callable[..., "Deferred[Any]"]
 
 #: The time of day in seconds since the epoch: what may be stored and compared after a restart.
 WallClock = Callable[[], float]
-
-
-class ICursor(Interface):
-    """What an interaction talks to. Parameters are written C{?}."""
-
-    async def rows(sql: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Run a query, and return all that it found."""
-
-    async def change(sql: str, *parameters: object) -> int:
-        """Run a statement, and return how many rows it changed."""
-
-
-#: A coroutine function over a cursor. It awaits nothing but its cursor, and may be run again.
-Interaction = Callable[..., Awaitable[T]]
-
-
-class IDatabase(Interface):
-    """Transactions, whatever the engine."""
-
-    async def transact(interaction: Interaction[T], *args: object) -> T:
-        """
-        Run C{interaction(cursor, *args)} in a transaction that is durable once this returns.
-
-        Whatever the interaction raises rolls it back, and is raised.
-
-        @raise StorageFull: if there is no room for it.
-        @raise StorageReadOnly: if the database takes no writes.
-        """
-
-    async def read(interaction: Interaction[T], *args: object) -> T:
-        """Run C{interaction(cursor, *args)} on one consistent state; it may not write."""
 
 
 class IBody(Interface):
@@ -116,9 +86,17 @@ class IUpload(Interface):
     async def digest(algorithm: str) -> Digest:
         """The digest of all bytes of the session."""
 
-    async def truncate(offset: int) -> None:
+    async def take_back() -> None:
         """
-        Forget everything behind C{offset}.
+        Forget what was written since the session was opened; what was there before stays.
+
+        @raise BlobUploadInvalid: if that is published.
+        """
+
+    async def drop() -> None:
+        """
+        Forget all bytes, for good: nobody can open the session any more. It is closed, so that
+        there is room for others when this returns.
 
         @raise BlobUploadInvalid: if the bytes are published.
         """
@@ -129,7 +107,8 @@ class IUpload(Interface):
 
         The file is synced, gets its final name, and the directory is synced, before this returns.
         The session keeps its bytes until it is removed, so that a commit which fails can be tried
-        again.
+        again; but if they cannot be synced, they cannot be trusted again either, and nobody can
+        open the session any more.
         """
 
     async def close() -> None:
@@ -218,10 +197,17 @@ class IBlobRecords(Interface):
         @raise BlobUnknown: if the repository does not hold it.
         """
 
-    async def generation(digest: Digest) -> tuple[bool, int]:
+    async def standing(digest: Digest) -> Standing:
+        """Whether the blob is stored, and under which generation."""
+
+    async def begin(session_id: str, name: RepositoryName, digest: Digest, now: float) -> Standing:
+        """Begin an upload session for a blob whose digest is known, and tell its standing."""
+
+    async def continue_(session_id: str, name: RepositoryName, digest: Digest) -> Standing:
         """
-        @return: whether the blob is stored, and its generation: the present one if it is, else the
-            one that a file has to bear in order to be L{commit}ted.
+        The standing of a blob that an upload session is about to become.
+
+        @raise BlobUploadUnknown: if the repository has no such session.
         """
 
     async def commit(
@@ -229,17 +215,17 @@ class IBlobRecords(Interface):
         name: RepositoryName,
         digest: Digest,
         size: int,
-        generation: int,
+        standing: Standing,
         lease: Lease,
-    ) -> int:
+    ) -> None:
         """
         End the upload session; the repository holds the blob from now on.
 
-        @param generation: what the file bears that was published for this.
-        @return: the generation that is in force: another's if another was first, and then the
-            published file is not needed; a larger one if files of this generation may be removed
-            already, and then nothing has happened: publish again under that.
+        @param standing: what was told of the blob; if it was not stored, a file of that generation
+            has been published.
         @raise BlobUploadUnknown: if the session has ended meanwhile.
+        @raise Overtaken: if the blob was collected meanwhile, and files of that generation may be
+            removed already: nothing has happened, publish again.
         """
 
     async def mount(
@@ -254,7 +240,7 @@ class IBlobRecords(Interface):
     async def discard(digest: Digest, size: int, generation: int, lease: Lease) -> None:
         """
         Let the collector remove a file that was published and is not going to be committed, unless
-        somebody else has committed it.
+        it is the one that others have committed.
         """
 
     async def renew(name: RepositoryName, digest: Digest, lease: Lease) -> None:
@@ -342,10 +328,8 @@ class IUploadRecords(Interface):
     async def start(session_id: str, name: RepositoryName, now: float) -> None:
         """Begin a session."""
 
-    async def touched(session_id: str, name: RepositoryName) -> float:
+    async def check(session_id: str, name: RepositoryName) -> None:
         """
-        When the session was last known to be used, in seconds since the epoch.
-
         @raise BlobUploadUnknown: if the repository has no such session.
         """
 

@@ -1,12 +1,13 @@
 """
-Durations and sizes, as an operator writes them: a whole number with its unit, such as C{"5m"}.
+Numbers, durations and sizes, as an operator writes them: whole numbers, the latter two with a unit,
+such as C{"5m"}.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 SECONDS = {"s": 1, "m": 60, "h": 60 * 60, "d": 24 * 60 * 60}
 BYTES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
@@ -34,6 +35,8 @@ def shown(value: object) -> str:
     except ValueError:
         # Python does not print numbers of thousands of digits, though it reads hexadecimal ones.
         return "this number"
+    # A URL that was written behind the wrong key may hold a password.
+    text = re.sub("://.*", "://...", text)
     return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "..."
 
 
@@ -99,6 +102,20 @@ def rate(value: object) -> int:
     if not 0 < count <= BYTES["GiB"]:
         raise Wrong(f'{shown(value)} is out of bounds; write a size from "1B" to "1GiB"')
     return count
+
+
+def number(least: int, most: int) -> Callable[[object], int]:
+    """
+    Make a reader of whole numbers from C{least} to C{most}.
+    """
+
+    def read(value: object) -> int:
+        # The type, since true and false are numbers to Python.
+        if type(value) is not int or not least <= value <= most:
+            raise Wrong(f"{shown(value)} is not possible; write a number from {least} to {most}")
+        return value
+
+    return read
 
 
 def _measured(value: object, units: Mapping[str, int]) -> int | None:

@@ -4,8 +4,9 @@ The composition root: settings and a reactor make one service. Read it from top 
 
 from __future__ import annotations
 
-import sqlite3
 import time
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +14,22 @@ from twisted.application.internet import TimerService
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IReactorTime, IStreamServerEndpoint
 from twisted.logger import Logger
 
+from ociregd.databaseservice import database_for
 from ociregd.errors import RegistryError
+from ociregd.operations.health import OperationsAPI, Readiness, database_check
 from ociregd.registry.expiry import UploadExpiry
 from ociregd.registry.repository import Policy, Registry
 from ociregd.settings import Settings
 from ociregd.storage.disk import DiskBlobStore, DiskUploads, Tree
 from ociregd.storage.metadata import records_in
-from ociregd.storage.migrations import SchemaTooNew, migrations
-from ociregd.storage.sqlite import SqliteDatabase
 from ociregd.threads import WorkerService
 from ociregd.web.api import RegistryAPI
 from ociregd.web.channel import Patience
 from ociregd.web.routing import RegistryResource
-from ociregd.web.site import RegistrySite, SiteService
+from ociregd.web.site import QuietSite, RegistrySite, SiteService
 
 #: Threads for uploads, and as many for pulls: a disk that is slow to sync must not stop readers.
 FILE_THREADS = 16
@@ -36,9 +37,6 @@ FILE_THREADS = 16
 #: Parsing keeps the interpreter to itself: with more of them, large manifests would starve the
 #: reactor.
 MANIFEST_THREADS = 1
-
-#: Threads for the database: one writes, the others read.
-DATABASE_THREADS = 4
 
 
 def registry_service(settings: Settings, reactor: Any) -> IService:
@@ -51,8 +49,7 @@ def registry_service(settings: Settings, reactor: Any) -> IService:
     pushes = WorkerService(reactor, "pushes", FILE_THREADS)
     pulls = WorkerService(reactor, "pulls", FILE_THREADS)
     manifests = WorkerService(reactor, "manifests", MANIFEST_THREADS)
-    queries = WorkerService(reactor, "database", DATABASE_THREADS)
-    database = SqliteDatabase(str(tree.root / "metadata.sqlite3"), queries.in_thread)
+    database, services_of_database = database_for(settings, reactor)
     uploads = DiskUploads(tree, pushes.in_thread)
     registry = Registry(
         blobs=DiskBlobStore(tree, pulls.in_thread),
@@ -63,22 +60,37 @@ def registry_service(settings: Settings, reactor: Any) -> IService:
         policy=policy_of(settings),
     )
     expiry = UploadExpiry(uploads, registry.records, time.time, settings.uploads.lifetime)
-    site = RegistrySite(
-        RegistryResource(RegistryAPI(registry).app.resource()), reactor, patience_of(settings)
+    patience, grace = patience_of(settings), settings.operations.grace
+    site = RegistrySite(RegistryResource(RegistryAPI(registry).app.resource()), reactor, patience)
+    serving = SiteService(site, endpoints(reactor, settings.listen), grace)
+    readiness = Readiness(
+        {
+            "service": serving.check,
+            "database": database_check(database),
+            "storage": partial(pulls.in_thread, tree.check),
+        },
+        reactor,
     )
-    endpoints = {text: serverFromString(reactor, text) for text in settings.listen}
+    operations = QuietSite(OperationsAPI(readiness).app.resource(), reactor, patience)
     daemon = OrderedService()
     for service in (
-        StorageService(tree, database),
-        queries,
+        TreeService(tree),
+        *services_of_database,
         manifests,
         pulls,
         pushes,
         upload_expiry_service(expiry, reactor, settings.uploads.sweep_interval),
-        SiteService(site, endpoints, settings.operations.grace),
+        # Asked until the very end whether the registry is ready.
+        SiteService(operations, endpoints(reactor, settings.operations.listen), grace_seconds=0.0),
+        serving,
     ):
         service.setServiceParent(daemon)
     return daemon
+
+
+def endpoints(reactor: Any, texts: Iterable[str]) -> dict[str, IStreamServerEndpoint]:
+    """Where to listen, by the text that the configuration has for it."""
+    return {text: serverFromString(reactor, text) for text in texts}
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -127,28 +139,20 @@ class UploadExpiryService(TimerService):
         return stopped
 
 
-class StorageService(Service):
+class TreeService(Service):
     """
-    Makes the tree and the database ready, and closes the database.
-
-    Both block, and may: the reactor does not run yet, or serves nobody any more.
+    Makes the tree of files ready. This blocks, and may: the reactor does not run yet.
     """
 
-    def __init__(self, tree: Tree, database: SqliteDatabase) -> None:
+    def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._database = database
 
     def startService(self) -> None:
         super().startService()
         try:
             self._tree.prepare()
-            self._database.open(migrations())
-        except (OSError, RegistryError, SchemaTooNew, sqlite3.Error) as problem:
+        except (OSError, RegistryError) as problem:
             raise SystemExit(f"ociregd: cannot use {self._tree.root}: {problem}") from None
-
-    def stopService(self) -> None:
-        super().stopService()
-        self._database.close()
 
 
 class OrderedService(MultiService):

@@ -17,7 +17,16 @@ from typing import Any, TypeVar
 
 from attrs import field, fields_dict, frozen
 
-from ociregd.quantities import Wrong, duration, duration_or_zero, manifest_size, rate, shown
+from ociregd.databaseurl import SQLITE, database
+from ociregd.quantities import (
+    Wrong,
+    duration,
+    duration_or_zero,
+    manifest_size,
+    number,
+    rate,
+    shown,
+)
 from ociregd.tomllines import line_of
 
 T = TypeVar("T")
@@ -43,19 +52,27 @@ class SettingsError(Exception):
         self.key = key
 
 
-def _setting(read: Callable[[object], T], default: object) -> T:
+def _setting(read: Callable[[object], T], default: object, *, secret: bool = False) -> T:
     """
     Declare a setting, by what reads it and by its default as the file would say it.
+
+    @param secret: whether the value is left out where the settings are printed.
     """
-    attribute: T = field(default=read(default), metadata={_READ: read})
+    attribute: T = field(default=read(default), metadata={_READ: read}, repr=not secret)
     return attribute
 
 
 def _listen(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or not value:
+    if not value:
+        raise Wrong(f'{shown(value)} is no endpoint; write ["tcp:5000:interface=127.0.0.1"]')
+    return _endpoints(value)
+
+
+def _endpoints(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
         raise Wrong(
             f"{shown(value)} is not a list of endpoints; "
-            'write one or more, like ["tcp:5000:interface=127.0.0.1"]'
+            'write it like ["tcp:5000:interface=127.0.0.1"]'
         )
     for entry in value:
         if not isinstance(entry, str) or not entry.startswith(ENDPOINTS):
@@ -78,15 +95,6 @@ def _root(value: object) -> str:
     return value
 
 
-def _database(value: object) -> str:
-    if value != "sqlite":
-        raise Wrong(
-            f'{shown(value)} is not a known database; write "sqlite": '
-            "postgresql:// comes with a later version"
-        )
-    return "sqlite"
-
-
 def _switch(value: object) -> bool:
     if not isinstance(value, bool):
         raise Wrong(f"{shown(value)} is not a switch; write true or false")
@@ -96,7 +104,7 @@ def _switch(value: object) -> bool:
 @frozen
 class Storage:
     """
-    Where the blobs are, and the database beside them.
+    Where the blobs are, and with SQLite the database beside them.
     """
 
     root: str = _setting(_root, "/var/lib/ociregd")
@@ -105,10 +113,17 @@ class Storage:
 @frozen
 class Metadata:
     """
-    What remembers repositories, manifests and tags.
+    What remembers repositories, manifests and tags; all but the first are about PostgreSQL.
+
+    The database is C{sqlite} or a URL, which may hold a password.
     """
 
-    database: str = _setting(_database, "sqlite")
+    database: str = _setting(database, SQLITE, secret=True)
+    pool_size: int = _setting(number(1, 1000), 10)
+    queue_size: int = _setting(number(0, 100_000), 1000)
+    queue_timeout: float = _setting(duration, "10s")
+    connect_timeout: float = _setting(duration, "5s")
+    statement_timeout: float = _setting(duration, "30s")
 
 
 @frozen
@@ -147,9 +162,10 @@ class Limits:
 @frozen
 class Operations:
     """
-    The life of the daemon, in seconds.
+    The life of the daemon: where it is asked whether it is ready, and seconds.
     """
 
+    listen: tuple[str, ...] = _setting(_endpoints, [])
     grace: float = _setting(duration_or_zero, "30s")
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import resource
 import time
-from pathlib import Path
 from typing import Any
 
 from attrs import evolve
@@ -14,11 +13,9 @@ from twisted.application.service import IService
 from twisted.internet.endpoints import serverFromString
 from twisted.python import usage
 
+from ociregd.configuration import DEFAULT_CONFIG, ConfigurationError, load
 from ociregd.service import registry_service
-from ociregd.settings import Settings, SettingsError, parse
-from ociregd.tomllines import line_of
-
-DEFAULT_CONFIG = "/etc/ociregd/ociregd.toml"
+from ociregd.settings import Settings
 
 
 class Options(usage.Options):
@@ -51,29 +48,22 @@ class Options(usage.Options):
     def postOptions(self) -> None:
         try:
             self.settings = self._settings()
-        except SettingsError as problem:
-            raise usage.UsageError(f"{self['config']}: {problem}") from None
-        except OSError as problem:
-            raise usage.UsageError(f"{self['config']}: {problem.strerror}") from None
-        except UnicodeDecodeError as problem:
-            raise usage.UsageError(f"{self['config']}: this is not UTF-8: {problem}") from None
+        except ConfigurationError as problem:
+            raise usage.UsageError(str(problem)) from None
 
     def _settings(self) -> Settings:
-        if self["config"] is None and self["root"] is None:
-            self["config"] = DEFAULT_CONFIG
-        text = Path(self["config"]).read_text("utf-8") if self["config"] is not None else ""
-        settings = parse(text)
-        if self["root"] is not None:
-            root = str(Path(self["root"]).absolute())
-            settings = evolve(settings, storage=evolve(settings.storage, root=root))
+        configuration = load(self["config"], self["root"])
+        settings = configuration.settings
         if self["listen"]:
             settings = evolve(settings, listen=tuple(self["listen"]))
         for endpoint in settings.listen:
             if problem := problem_with(endpoint):
                 if self["listen"]:
                     raise usage.UsageError(f"--listen {endpoint}: {problem}")
-                message = f"{endpoint}: {problem}"
-                raise SettingsError(message, "listen", line_of(text, ("listen",)))
+                raise configuration.error(f"{endpoint}: {problem}", "listen")
+        for endpoint in settings.operations.listen:
+            if problem := problem_with(endpoint):
+                raise configuration.error(f"{endpoint}: {problem}", "operations", "listen")
         return settings
 
 

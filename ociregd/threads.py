@@ -29,7 +29,9 @@ class WorkerService(Service):
 
     def __init__(self, reactor: IReactorFromThreads, name: str, threads: int) -> None:
         self._reactor = reactor
-        self._pool = ThreadPool(1, threads, name)
+        # None before there is work: one that waits for its first job would keep the process from
+        # ending if another part of the daemon does not start.
+        self._pool = ThreadPool(0, threads, name)
         self._under_way = 0
         self._idle: Deferred[None] | None = None
 

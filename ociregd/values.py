@@ -32,6 +32,19 @@ class Blob:
 
 
 @frozen
+class Standing:
+    """
+    Whether a blob is stored in the registry, by whomever.
+
+    @ivar generation: the present one if it is stored, else the one that a file has to bear in order
+        to become it.
+    """
+
+    stored: bool
+    generation: int
+
+
+@frozen
 class StoredManifest:
     """
     A manifest as it was pushed, byte for byte.

@@ -87,6 +87,7 @@ class MemoryUpload:
 
     _memory: Memory
     _session: Session
+    _start: int = field(default=Factory(lambda self: self.offset, takes_self=True), init=False)
     _failure: RegistryError | None = field(default=None, init=False)
     _producer: Any = field(default=None, init=False)
     _open: bool = field(default=True, init=False)
@@ -131,8 +132,20 @@ class MemoryUpload:
     async def digest(self, algorithm: str) -> Digest:
         return digest_of(self._session.content, algorithm)
 
-    async def truncate(self, offset: int) -> None:
-        if offset < self.offset and self.published:
+    async def take_back(self) -> None:
+        if self.offset > self._start:
+            self._cut(self._start)
+
+    async def drop(self) -> None:
+        self._cut(0)
+        self._session.ended = True
+        sessions = self._memory.sessions
+        for session_id in [known for known, one in sessions.items() if one is self._session]:
+            del sessions[session_id]
+        await self.close()
+
+    def _cut(self, offset: int) -> None:
+        if self.published:
             raise BlobUploadInvalid("these bytes wait to be committed")
         if self._memory.room is not None:
             self._memory.room += self.offset - offset

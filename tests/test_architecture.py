@@ -11,7 +11,7 @@ from pathlib import Path
 PROJECT = Path(__file__).parent.parent
 
 # Values and words that every room may use: what they are is decided below all of them.
-COMMON = {"errors", "oci", "interfaces", "values", "threads"}
+COMMON = {"errors", "oci", "interfaces", "values", "threads", "transactions"}
 
 # A room, which is a package or a module of ociregd, and what it may import beside itself. Registry
 # and storage meet at the interfaces only, and what is asked over HTTP is asked of the registry.
@@ -20,15 +20,22 @@ ARROWS: dict[str, set[str]] = {
     "oci": {"errors"},
     "values": {"oci"},
     "interfaces": {"oci", "values"},
+    "transactions": set(),
     "threads": {"interfaces"},
     "quantities": set(),
     "tomllines": set(),
-    "settings": {"quantities", "tomllines"},
+    "databaseurl": {"quantities"},
+    "settings": {"databaseurl", "quantities", "tomllines"},
+    "configuration": {"settings", "tomllines"},
     "registry": COMMON,
     "storage": COMMON,
     "web": COMMON | {"registry"},
-    "service": COMMON | {"registry", "settings", "storage", "web"},
-    "tap": {"service", "settings", "tomllines"},
+    "databases": COMMON | {"databaseurl", "settings", "storage"},
+    "databaseservice": COMMON | {"databases", "databaseurl", "settings", "storage"},
+    "operations": COMMON | {"web"},
+    "service": COMMON | {"databaseservice", "operations", "registry", "settings", "storage", "web"},
+    "tap": {"configuration", "service", "settings"},
+    "ctl": {"configuration", "databases", "settings"},
     "plugin": {"tap"},
 }
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from pathlib import Path
 from typing import Any
 
 from attrs import evolve
@@ -14,9 +13,10 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from ociregd.databaseservice import SqliteService
 from ociregd.service import (
     OrderedService,
-    StorageService,
+    TreeService,
     patience_of,
     policy_of,
     registry_service,
@@ -90,50 +90,61 @@ class OrderedServiceTests(SynchronousTestCase):
         assert self.told[-3:] == ["stop site", "stop database", "stop threads"]
 
 
-class StorageServiceTests(SynchronousTestCase):
-    """The storage, when it starts."""
-
-    def storage(self, root: Path) -> StorageService:
-        """The service of a storage."""
-        database = SqliteDatabase(str(root / "metadata.sqlite3"), now)
-        return StorageService(Tree(root), database)
+class TreeServiceTests(SynchronousTestCase):
+    """The files, when it starts."""
 
     def test_prepares(self) -> None:
         """A directory that is not there yet is made, and can be used again after a stop."""
         root = temporary(self) / "new" / "root"
         for _ in range(2):
-            service = self.storage(root)
+            service = TreeService(Tree(root))
             service.startService()
             assert (root / "blobs" / "sha512" / "ff").is_dir()
-            assert (root / "metadata.sqlite3").is_file()
             service.stopService()
 
     def test_a_root_that_cannot_be(self) -> None:
         """Where no directory can be made, the daemon ends with a word about it."""
         root = temporary(self) / "file"
         root.touch()
-        told = self.assertRaises(SystemExit, self.storage(root).startService)
+        told = self.assertRaises(SystemExit, TreeService(Tree(root)).startService)
         assert str(root) in str(told)
+
+
+class SqliteServiceTests(SynchronousTestCase):
+    """The database in a file, when it starts."""
+
+    def setUp(self) -> None:
+        self.path = temporary(self) / "metadata.sqlite3"
+
+    def service(self) -> SqliteService:
+        """The service of the database."""
+        return SqliteService(SqliteDatabase(str(self.path), now), str(self.path))
+
+    def test_opens(self) -> None:
+        """A database that is not there yet is made, and can be used again after a stop."""
+        for _ in range(2):
+            service = self.service()
+            service.startService()
+            assert self.path.is_file()
+            service.stopService()
 
     def test_a_database_of_a_newer_version(self) -> None:
         """A database that a newer version has written ends it too, and stays as it is."""
-        root = temporary(self)
-        service = self.storage(root)
+        service = self.service()
         service.startService()
         service.stopService()
-        newer = sqlite3.connect(root / "metadata.sqlite3")
+        newer = sqlite3.connect(self.path)
         with newer:
             newer.execute("INSERT INTO schema_version (version) VALUES (999)")
         newer.close()
-        told = self.assertRaises(SystemExit, self.storage(root).startService)
+        told = self.assertRaises(SystemExit, self.service().startService)
         assert "999" in str(told)
 
     def test_what_is_no_database(self) -> None:
         """A file that is no database ends it too."""
-        root = temporary(self)
-        (root / "metadata.sqlite3").write_bytes(b"something else entirely" * 100)
-        told = self.assertRaises(SystemExit, self.storage(root).startService)
-        assert str(root) in str(told)
+        self.path.write_bytes(b"something else entirely" * 100)
+        told = self.assertRaises(SystemExit, self.service().startService)
+        assert str(self.path) in str(told)
 
 
 class RegistryServiceTests(SynchronousTestCase):
@@ -158,6 +169,7 @@ class RegistryServiceTests(SynchronousTestCase):
         It listens where it is told, and after the stop nothing is left of it; and it may be
         started again.
         """
+        threads = threading.enumerate()
         for started in (1, 2):
             service = registry_service(self.settings, self.reactor)
             service.privilegedStartService()
@@ -166,7 +178,7 @@ class RegistryServiceTests(SynchronousTestCase):
             assert ports == [(5001, "127.0.0.1"), (5002, "")] * started
             self.stopped(service)
             assert self.reactor.getDelayedCalls() == []
-            assert [one.name for one in threading.enumerate()] == ["MainThread"]
+            assert threading.enumerate() == threads
             files = sorted(path.name for path in self.root.iterdir())
             assert files == ["blobs", "metadata.sqlite3", "uploads"]
 

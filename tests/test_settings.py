@@ -1,17 +1,21 @@
 """
-Tests for L{ociregd.settings} and L{ociregd.quantities}, and for the configuration that is shipped.
+Tests for L{ociregd.settings} and what reads its values, and for the configuration that is shipped.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
+import traceback
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from attrs import asdict
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg2.extensions import parse_dsn
 
 from ociregd.settings import KEYS, TABLES, Settings, SettingsError, parse
 
@@ -21,7 +25,14 @@ DEFAULTS = {
     "listen": ("tcp:5000:interface=127.0.0.1",),
     "processes": 1,
     "storage": {"root": "/var/lib/ociregd"},
-    "metadata": {"database": "sqlite"},
+    "metadata": {
+        "database": "sqlite",
+        "pool_size": 10,
+        "queue_size": 1000,
+        "queue_timeout": 10.0,
+        "connect_timeout": 5.0,
+        "statement_timeout": 30.0,
+    },
     "uploads": {"lifetime": 3600.0, "sweep_interval": 300.0},
     "registry": {"deletes": True},
     "limits": {
@@ -32,7 +43,7 @@ DEFAULTS = {
         "body_rate": 1024,
         "reader_rate": 1024,
     },
-    "operations": {"grace": 30.0},
+    "operations": {"listen": (), "grace": 30.0},
 }
 
 
@@ -56,7 +67,13 @@ def test_every_setting_can_be_set() -> None:
         listen = ["tcp:0", "unix:/run/ociregd.sock", "ssl:443:privateKey=a", "systemd:domain=INET"]
         processes = 1
         storage.root = "/srv/registry"
-        metadata = { database = "sqlite" }
+        [metadata]
+        database = "postgres://registry:secret@db.example/registry?sslmode=verify-full"
+        pool_size = 1000
+        queue_size = 0
+        queue_timeout = "1s"
+        connect_timeout = "2s"
+        statement_timeout = "1h"
         [uploads]
         lifetime = "7d"
         sweep_interval = "1s"
@@ -70,6 +87,7 @@ def test_every_setting_can_be_set() -> None:
         body_rate = "1B"
         reader_rate = "1GiB"
         [operations]
+        listen = ["tcp:5001"]
         grace = "0s"
         """
     )
@@ -82,7 +100,14 @@ def test_every_setting_can_be_set() -> None:
         ),
         "processes": 1,
         "storage": {"root": "/srv/registry"},
-        "metadata": {"database": "sqlite"},
+        "metadata": {
+            "database": "postgres://registry:secret@db.example/registry?sslmode=verify-full",
+            "pool_size": 1000,
+            "queue_size": 0,
+            "queue_timeout": 1.0,
+            "connect_timeout": 2.0,
+            "statement_timeout": 3600.0,
+        },
         "uploads": {"lifetime": 604800.0, "sweep_interval": 1.0},
         "registry": {"deletes": False},
         "limits": {
@@ -93,7 +118,7 @@ def test_every_setting_can_be_set() -> None:
             "body_rate": 1,
             "reader_rate": 1024**3,
         },
-        "operations": {"grace": 0.0},
+        "operations": {"listen": ("tcp:5001",), "grace": 0.0},
     }
 
 
@@ -110,6 +135,9 @@ def test_a_refusal_reads_well() -> None:
 
 
 DURATIONS = [
+    "metadata.queue_timeout",
+    "metadata.connect_timeout",
+    "metadata.statement_timeout",
     "uploads.lifetime",
     "uploads.sweep_interval",
     "limits.header_time",
@@ -179,7 +207,9 @@ REFUSED = [
     *[("listen", value) for value in ('["tcp:1", "udp:1"]', '["TCP:1"]', '[["tcp:1"]]', "{}")],
     ("listen", '[ "tcp:1", \n "tcp6:1" ]'),
     *[("storage.root", value) for value in ('""', '"var"', '"./x"', '"~/x"', '"/a\\u0000"', "1")],
-    *[("metadata.database", value) for value in ('"SQLite"', '"postgresql://u@h/d"', '""', "true")],
+    *[("metadata.database", value) for value in ('"SQLite"', '"mysql://u@h/d"', '""', "true")],
+    *[("metadata.pool_size", value) for value in ("0", "1001", "-1", '"10"', "10.0", "true")],
+    *[("metadata.queue_size", value) for value in ("-1", "100001", '"0"', "0.0", "false", "[]")],
     *[("registry.deletes", value) for value in ('"true"', "0", "1", '"no"', "[]")],
 ]
 
@@ -191,6 +221,118 @@ def test_impossible_values_are_refused(key: str, value: str) -> None:
     assert (problem.line, problem.key) == (3, key)
     assert "write" in str(problem) or "too long" in str(problem)
     assert len(str(problem)) < 250
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql:///registry",
+        "postgres://db.example/registry",
+        "postgresql://registry:pa%2Fss%40wo%25rd@db.example:5433/registry",
+        "postgresql://registry:p?a:s#s@db.example/registry",
+        "postgresql://registry@/registry?host=/run/postgresql",
+        "postgresql://registry@%2Frun%2Fpostgresql/registry",
+        "postgresql://[::1]:5433/registry",
+        "postgresql://a,b/registry?target_session_attrs=read-write",
+        "postgresql://a:5432,b:5433/registry",
+        "postgresql://a,b/registry?port=5433",
+        "postgresql:///registry?hostaddr=10.0.0.1,10.0.0.2&port=1,65535",
+        "postgresql://h/registry?sslmode=verify-full&sslrootcert=/etc/ca.pem&passfile=/etc/pgpass",
+    ],
+)
+def test_urls_of_postgresql(url: str) -> None:
+    """Whatever the client library can connect to may be the database."""
+    assert parse(f'metadata.database = "{url}"').metadata.database == url
+
+
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [
+        ("host=h dbname=d password=SECRET", 'write "sqlite" or "postgresql://'),
+        ("mysql://u:SECRET@h/d", 'write "sqlite" or "postgresql://'),
+        ("Postgresql://u:SECRET@h/d", 'write "sqlite" or "postgresql://'),
+        ("postgresql:/u:SECRET@h/d", 'write "sqlite" or "postgresql://'),
+        ("postgresql://", "no name of a database"),
+        ("postgresql://u:SECRET@h", "no name of a database"),
+        ("postgresql://u:SECRET@h/", "no name of a database"),
+        ("postgresql://u:SECRET@h/?dbname=", "no name of a database"),
+        ("postgresql://u:SECRET@h/d?sslmod=x", "write those of libpq, like sslmode"),
+        ("postgresql://h/d?SECRET=x", "write those of libpq, like sslmode"),
+        ("postgresql://h/d?SECRET", "have to be pairs"),
+        ("postgresql://h/d?user=SECRET=x", "have to be pairs"),
+        ("postgresql://u:SECRET%@h/d", "% as %25"),
+        ("postgresql://u:SECRET%zz@h/d", "% as %25"),
+        ("postgresql://u:SECRET%00@h/d", "write one without it"),
+        ("postgresql://u:SECRET\\u0000@h/d", "write one without it"),
+        ("postgresql://u:SECRET@[::1/d", "cannot be read"),
+        ("postgresql://u:SECRET@[]/d", "cannot be read"),
+        ("postgresql://u:SECRET@[::1]x/d", "cannot be read"),
+        ("postgresql://u:SECRET/x@h/d", "/ as %2F"),
+        ("postgresql://u:123/SECRET@h/d", "/ as %2F"),
+        ("postgresql://u:SECRET/d", "/ as %2F"),
+        ("postgresql://u:x@SECRET@h/d", "@ as %40"),
+        ("postgresql://u:SECRET@@h/d", "@ as %40"),
+        ("postgresql://u:,[SECRET/],@h/d", "@ as %40"),
+        ("postgresql://h/d@SECRET", "@ as %40"),
+        ("postgresql://u:SECRET@h:0/d", "up to 65535"),
+        ("postgresql://u:SECRET@h:65536/d", "up to 65535"),
+        ("postgresql://u:SECRET@h/d?port=-1", "up to 65535"),
+        ("postgresql://u:SECRET@a,b,c/d?port=1,2", "ports than hosts"),
+        ("postgresql://u:SECRET@h/d?connect_timeout=3", "write metadata.connect_timeout"),
+        ("postgresql://u:SECRET@h/d?client_encoding=LATIN1", "leave it out"),
+    ],
+)
+def test_urls_that_cannot_be_meant(url: str, hint: str) -> None:
+    """A URL that means nothing, or likely something else, is refused without being repeated."""
+    problem = refusal_of(f'[metadata]\ndatabase = "{url}"')
+    assert (problem.line, problem.key) == (2, "metadata.database")
+    assert hint in str(problem)
+    assert "SECRET" not in str(problem)
+    assert len(str(problem)) < 250
+
+
+PASSWORDS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=9)
+
+
+@given(PASSWORDS.map(lambda text: f"{text}SECRET") | PASSWORDS.map(lambda text: f"SECRET{text}"))
+def test_passwords_are_never_repeated(password: str) -> None:
+    """However a password stands in a URL, it is read as that, or refused without a word of it."""
+    url = f"postgresql://registry:{password}@db.example/registry"
+    told = ""
+    try:
+        read = parse_dsn(parse(f"metadata.database = {json.dumps(url)}").metadata.database)
+        assert (read["host"], read["password"]) == ("db.example", unquote(password))
+    except SettingsError as problem:
+        told = "".join(traceback.format_exception(problem))
+    assert "SECRET" not in told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'storage.root = "{url}"',
+        'listen = "{url}"',
+        'listen = ["{url}"]',
+        'metadata.pool_size = "{url}"',
+        'metadata.queue_timeout = "{url}"',
+        'metadata.database = ["{url}"]',
+        'metadata.database = {{ url = "{url}" }}',
+        'metadata.url = "{url}"',
+        'metadata = "{url}"',
+        'database = "{url}"',
+    ],
+)
+def test_a_password_in_the_wrong_place(text: str) -> None:
+    """A URL that stands behind another key is not repeated either."""
+    problem = refusal_of(text.format(url="postgresql://u:SECRET@h/d"))
+    assert "SECRET" not in str(problem)
+
+
+def test_settings_are_printed_without_a_password() -> None:
+    """Where settings are printed, what may hold a password is left out."""
+    settings = parse('metadata.database = "postgresql://u:SECRET@h/d"')
+    assert "SECRET" not in f"{settings} {settings!r} {settings.metadata}"
+    assert "pool_size=10" in repr(settings)
 
 
 @given(st.sampled_from(DURATIONS), st.integers(1, 36500), st.sampled_from("smhd"))
@@ -222,7 +364,7 @@ def test_sizes_are_bytes(key: str, number: int, unit: str) -> None:
         ("[access]\n", 1, "access", "there is no such table; there are listen, processes, "),
         ("[collector]\nenabled = true", 1, "collector", "there is no such table"),
         ('[[access.rule]]\nwho = ["x"]', 1, "access", "there is no such table"),
-        ("[operations]\nlisten = []", 2, "operations.listen", "there is no such key"),
+        ("[operations]\nlisten = 'tcp:5001'", 2, "operations.listen", "is not a list of endpoints"),
         ("[uploads.lifetime]\nx = 1", 1, "uploads.lifetime", "is not a duration"),
         ('"a\\nb" = 1', 1, '"a\\nb"', "there is no such key"),
         ('storage = "/x"', 1, "storage", "write [storage] and its keys below"),

@@ -4,7 +4,7 @@ Threads for tests: some run a job at once, some wait to be told, and some are re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from queue import SimpleQueue
 from typing import Any, ClassVar
 
@@ -65,6 +65,13 @@ class Later:
         """Run jobs, those too that others bring, until none waits."""
         while self._waiting:
             self.perform(which)
+
+    def perform_in_turns(self, turns: Iterable[int]) -> None:
+        """Run jobs until none waits: first those that C{turns} say, and then the oldest each."""
+        for which in turns:
+            if self._waiting:
+                self.perform(which)
+        self.perform_all()
 
 
 class AtOnce:

@@ -10,7 +10,7 @@ from typing import ClassVar
 from attrs import define, field
 from twisted.logger import Logger
 
-from ociregd.errors import BlobUploadUnknown, RangeNotSatisfiable, RegistryError, StorageFull
+from ociregd.errors import BlobUploadUnknown, RegistryError, StorageFull
 from ociregd.interfaces import IUpload, IUploads, Records, WallClock
 from ociregd.registry.uploads import gives_room
 from ociregd.values import IdleUpload
@@ -109,10 +109,13 @@ class UploadExpiry:
         except BlobUploadUnknown:
             # A crash came between the row and its file.
             return await records.expire(session_id, before)
-        except Exception as problem:
-            if not isinstance(problem, RangeNotSatisfiable):
-                # A broken file must not keep the others; it gets its turn a lifetime later.
-                self._log.failure("upload {session_id} does not expire", session_id=session_id)
+        except RegistryError:
+            # It passes: somebody writes to it, which its file will tell, or the sweep of another
+            # process looks at it. To touch it here could keep it for ever, as if that were a use.
+            return False
+        except Exception:
+            # A broken file must not keep the others; it gets its turn a lifetime later.
+            self._log.failure("upload {session_id} does not expire", session_id=session_id)
             await records.touch(session_id, now)
             return False
         try:
@@ -134,7 +137,7 @@ class UploadExpiry:
             # writes while we hold them, but somebody may have done so since they were found.
             if not (gives_room(upload) and await self._is_idle(session_id, before)):
                 raise
-            await upload.truncate(0)
+            await upload.drop()
             return await records.expire(session_id, before)
 
     async def _is_idle(self, session_id: str, before: float) -> bool:

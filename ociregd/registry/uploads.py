@@ -20,6 +20,7 @@ from zope.interface import implementer
 from ociregd.errors import (
     BlobUploadUnknown,
     DigestInvalid,
+    Overtaken,
     RangeNotSatisfiable,
     RegistryError,
     SizeInvalid,
@@ -29,6 +30,7 @@ from ociregd.interfaces import IBody, IUpload
 from ociregd.oci.digest import Digest
 from ociregd.oci.names import RepositoryName
 from ociregd.threads import carried_through
+from ociregd.values import Standing
 
 if TYPE_CHECKING:
     from ociregd.registry.repository import Registry
@@ -80,13 +82,26 @@ class Uploads:
         """
         session_id = str(uuid4())
         await self._registry.records.uploads.start(session_id, self._name, self._registry.now())
+        await self._create(session_id, algorithm)
+        return session_id
+
+    async def start_for(self, digest: Digest) -> tuple[str, Standing]:
+        """
+        Begin a session for bytes that are all about to come, and return its id and what its
+        L{commit} needs.
+        """
+        session_id, now = str(uuid4()), self._registry.now()
+        standing = await self._registry.records.blobs.begin(session_id, self._name, digest, now)
+        await self._create(session_id, digest.algorithm)
+        return session_id, standing
+
+    async def _create(self, session_id: str, algorithm: str) -> None:
         try:
             await self._registry.uploads.create(session_id, algorithm)
         except (RegistryError, OSError):
             # A refusal leaves nothing behind.
             await self._registry.records.uploads.end(session_id, self._name)
             raise
-        return session_id
 
     async def offset(self, session_id: str) -> int:
         """
@@ -106,7 +121,7 @@ class Uploads:
         @raise RangeNotSatisfiable: if the chunk begins elsewhere, or another request is writing.
         @raise SizeInvalid: if the body has another length than the chunk.
         """
-        upload = await self._open(session_id, None)
+        upload = await self._open(session_id)
         try:
             offset = await receive(upload, body, chunk)
             # It may have been cancelled meanwhile.
@@ -116,7 +131,12 @@ class Uploads:
         return offset
 
     async def commit(
-        self, session_id: str, digest: Digest, body: IBody, chunk: Chunk | None = None
+        self,
+        session_id: str,
+        digest: Digest,
+        body: IBody,
+        chunk: Chunk | None = None,
+        standing: Standing | None = None,
     ) -> None:
         """
         Add a last body, perhaps an empty one, and make all bytes a blob of this repository,
@@ -125,14 +145,18 @@ class Uploads:
         A commit that failed in its last step, at the database, may be repeated as it was: the body
         is not added again.
 
+        @param standing: what L{start_for} has told; it is asked for, if that was not used.
         @raise BlobUploadUnknown: if there is no such session.
         @raise RangeNotSatisfiable: if the chunk begins elsewhere, or another request is writing.
         @raise SizeInvalid: if the body has another length than the chunk.
         @raise DigestInvalid: if the bytes have another digest; the session is as it was before.
         """
-        upload = await self._open(session_id, digest.algorithm)
+        if standing is None:
+            check_session_id(session_id)
+            records = self._registry.records.blobs
+            standing = await records.continue_(session_id, self._name, digest)
+        upload = await self._registry.uploads.open(session_id, digest.algorithm)
         try:
-            start = upload.offset
             try:
                 if upload.published:
                     await body.deliver_to(Dropped())
@@ -142,13 +166,14 @@ class Uploads:
                 if actual != digest:
                     raise DigestInvalid(f"the {upload.offset} bytes of the upload have {actual}")
             except (RegistryError, OSError):
-                await upload.truncate(start)
+                await upload.take_back()
                 raise
         except BaseException:
             await carried_through(Deferred.fromCoroutine(upload.close()))
             raise
         # The client may go now, but half a commit helps nobody.
-        await carried_through(Deferred.fromCoroutine(self._publish(session_id, upload, digest)))
+        publishing = self._publish(session_id, upload, digest, standing)
+        await carried_through(Deferred.fromCoroutine(publishing))
 
     async def cancel(self, session_id: str) -> None:
         """
@@ -173,12 +198,12 @@ class Uploads:
         its commit is under way, which goes on without its client.
         """
         try:
-            upload = await self._open(session_id, None)
+            upload = await self._open(session_id)
         except (RangeNotSatisfiable, BlobUploadUnknown):
             return
         try:
             if gives_room(upload):
-                await upload.truncate(0)
+                await upload.drop()
             await self._registry.records.uploads.end(session_id, self._name)
         except BlobUploadUnknown:
             # Its commit came to its end since we looked.
@@ -192,39 +217,39 @@ class Uploads:
         Drop the bytes of a session that is about to end; whether that made room.
         """
         try:
-            upload = await self._open(session_id, None)
+            upload = await self._open(session_id)
         except RangeNotSatisfiable:
             return False
         try:
             room = gives_room(upload)
             if room:
-                await upload.truncate(0)
+                await upload.drop()
             return room
         finally:
             await carried_through(Deferred.fromCoroutine(upload.close()))
 
-    async def _publish(self, session_id: str, upload: IUpload, digest: Digest) -> None:
+    async def _publish(
+        self, session_id: str, upload: IUpload, digest: Digest, standing: Standing
+    ) -> None:
         """Make the bytes of an upload a blob, end the session, and let the upload go."""
-        registry = self._registry
+        registry, records = self._registry, self._registry.records.blobs
         try:
-            stored, generation = await registry.records.blobs.generation(digest)
             while True:
-                if not stored:
-                    await upload.publish(digest, generation)
-                in_force = await registry.records.blobs.commit(
-                    session_id, self._name, digest, upload.offset, generation, registry.lease()
-                )
-                if in_force <= generation:
-                    break
-                # The blob that we met was collected, or files of our generation may be by now.
-                stored, generation = False, in_force
-        except BlobUploadUnknown:
-            # Cancelled at the last moment. If our file has a blob's name by now, nobody but the
-            # collector would ever find it.
-            if not stored:
+                if not standing.stored:
+                    await upload.publish(digest, standing.generation)
                 size, lease = upload.offset, registry.lease()
-                await registry.records.blobs.discard(digest, size, generation, lease)
-            raise
+                try:
+                    await records.commit(session_id, self._name, digest, size, standing, lease)
+                    break
+                except (Overtaken, BlobUploadUnknown) as problem:
+                    # If our file has a blob's name by now, nobody but the collector would ever find
+                    # it.
+                    if not standing.stored:
+                        await records.discard(digest, size, standing.generation, lease)
+                    if isinstance(problem, BlobUploadUnknown):
+                        raise
+                # The blob that we met was collected, or files of our generation may be by now.
+                standing = await records.standing(digest)
         finally:
             await upload.close()
         await self._forget(session_id)
@@ -241,16 +266,16 @@ class Uploads:
         except (RegistryError, OSError):
             self._log.failure("the file of upload {session_id} stays", session_id=session_id)
 
-    async def _open(self, session_id: str, algorithm: str | None) -> IUpload:
+    async def _open(self, session_id: str) -> IUpload:
         await self._check(session_id)
-        return await self._registry.uploads.open(session_id, algorithm)
+        return await self._registry.uploads.open(session_id, None)
 
     async def _check(self, session_id: str) -> None:
         """
         @raise BlobUploadUnknown: if the repository has no such session.
         """
         check_session_id(session_id)
-        await self._registry.records.uploads.touched(session_id, self._name)
+        await self._registry.records.uploads.check(session_id, self._name)
 
 
 def check_session_id(session_id: str) -> None:
@@ -292,6 +317,6 @@ async def receive(upload: IUpload, body: IBody, chunk: Chunk | None) -> int:
     await body.deliver_to(upload)
     offset = await upload.flushed()
     if chunk is not None and offset != chunk.stop:
-        await upload.truncate(start)
+        await upload.take_back()
         raise SizeInvalid(f"Content-Range announced {expected} bytes, but {offset - start} came")
     return offset

@@ -2,6 +2,7 @@
 The tree of files below the storage root, and nothing else knows it:
 
     blobs/<algorithm>/<first two>/<encoded>.<generation>    immutable; shared by all repositories
+    blobs/.lock                                             held by who makes the directories
     uploads/<session id>                                    append-only; on the same file system
 
 Nothing here lists a directory: the database says what exists.
@@ -49,8 +50,10 @@ def sync_directory(path: Path) -> None:
 def alone_in(directory: Path) -> Iterator[None]:
     """
     Keep other processes that do the same out of a directory; blocks until they are done.
+
+    With a file of its own, since a network file system locks only what can be written to.
     """
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
@@ -73,10 +76,11 @@ def publish_file(path: Path, fd: int, name: Path) -> None:
             os.fsync(fd)
         except OSError:
             # The system reports a failed write once and then forgets it: another fsync would
-            # succeed over bytes that never reached the disk. So they have to come again, unless
-            # they are a blob's by now: those were synced before, and others rely on them.
-            if not is_published(fd):
-                os.ftruncate(fd, 0)
+            # succeed over bytes that never reached the disk. So they have to come again, to another
+            # session, unless they are a blob's by now: those were synced before, and others rely on
+            # them.
+            if not is_published(fd, path):
+                path.unlink(missing_ok=True)
             raise
         try:
             give_name(path, name)
@@ -138,16 +142,32 @@ class Tree:
                 sync_directory(self.root.parent)
             for directory in (blobs, self.root / "uploads"):
                 directory.mkdir(mode=0o750, exist_ok=True)
-        with refusing(), alone_in(blobs):
-            for algorithm in ALGORITHMS:
-                if not (blobs / algorithm).exists():
-                    growing = blobs / f"{algorithm}.new"
-                    for first in range(256):
-                        (growing / f"{first:02x}").mkdir(mode=0o750, parents=True, exist_ok=True)
-                    sync_directory(growing)
-                    growing.rename(blobs / algorithm)
+        with refusing():
+            if not all((blobs / algorithm).exists() for algorithm in ALGORITHMS):
+                with alone_in(blobs):
+                    self._grow(blobs)
+            # Also what others have made, who may not have come so far yet.
             for directory in (blobs, self.root):
                 sync_directory(directory)
+
+    def _grow(self, blobs: Path) -> None:
+        for algorithm in ALGORITHMS:
+            if not (blobs / algorithm).exists():
+                growing = blobs / f"{algorithm}.new"
+                for first in range(256):
+                    (growing / f"{first:02x}").mkdir(mode=0o750, parents=True, exist_ok=True)
+                sync_directory(growing)
+                growing.rename(blobs / algorithm)
+
+    def check(self) -> None:
+        """
+        Look whether the tree is there; blocks. One that takes no writes at present is there.
+
+        @raise OSError: if it is not.
+        """
+        for directory in ("blobs", "uploads"):
+            with os.scandir(self.root / directory):
+                pass
 
 
 @implementer(IUploads)
@@ -155,6 +175,9 @@ class Tree:
 class DiskUploads:
     """
     The files of upload sessions.
+
+    @ivar _hashes: the running hashes of sessions that nobody here has open. Why they stay right
+        although other processes write to the sessions is said at L{HashState}.
     """
 
     _tree: Tree
@@ -186,7 +209,7 @@ class DiskUploads:
         def closed(final: HashState) -> None:
             self._remember(session_id, final)
 
-        return DiskUpload(fd, offset, state, Lane(self._in_thread), publish, closed)
+        return DiskUpload(fd, path, offset, state, Lane(self._in_thread), publish, closed)
 
     async def offset(self, session_id: str) -> int:
         def length() -> int:
@@ -208,8 +231,9 @@ class DiskUploads:
         def unlink() -> None:
             with refusing():
                 path = self._tree.upload(session_id)
-                spare_name(path).unlink(missing_ok=True)
                 path.unlink(missing_ok=True)
+                # After it, since whoever is publishing can make it only as long as there is a path.
+                spare_name(path).unlink(missing_ok=True)
 
         await self._in_thread(unlink)
 

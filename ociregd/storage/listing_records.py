@@ -7,37 +7,53 @@ from __future__ import annotations
 from attrs import frozen
 from zope.interface import implementer
 
-from ociregd.errors import ManifestUnknown
-from ociregd.interfaces import ICursor, IDatabase, ITagRecords
+from ociregd.errors import ManifestUnknown, NameUnknown
+from ociregd.interfaces import ITagRecords
 from ociregd.oci.names import RepositoryName, Tag
-from ociregd.storage.rows import known_repository, make_due
+from ociregd.storage.rows import expect_repository, make_all_due, storable
+from ociregd.transactions import ICursor, IDatabase
 from ociregd.values import Lease, Page
 
 
 async def page(cursor: ICursor, name: RepositoryName, last: str, count: int) -> Page:
-    repository = await known_repository(cursor, name)
+    # A repository without tags is a row without a tag.
     found = await cursor.rows(
-        "SELECT name FROM tag WHERE repository = ? AND name > ? ORDER BY name LIMIT ?",
-        repository,
-        last,
+        "SELECT tag.name FROM repository"
+        " LEFT JOIN tag ON tag.repository = repository.id AND tag.name > ?"
+        " WHERE repository.name = ? ORDER BY tag.name LIMIT ?",
+        storable(last),
+        str(name),
         count + 1,
     )
-    return Page([tag for (tag,) in found[:count]], more=len(found) > count)
+    if not found:
+        raise NameUnknown(f"there is no repository {name}")
+    tags = [tag for (tag,) in found if tag is not None]
+    return Page(tags[:count], more=len(tags) > count)
 
 
 async def remove(cursor: ICursor, name: RepositoryName, tag: Tag, lease: Lease) -> None:
-    repository = await known_repository(cursor, name)
-    where = (repository, str(tag))
-    found = await cursor.rows("SELECT digest FROM tag WHERE repository = ? AND name = ?", *where)
-    if not found:
-        raise ManifestUnknown(f"{name} has no tag {tag}")
-    await cursor.change("DELETE FROM tag WHERE repository = ? AND name = ?", *where)
-    await make_due(cursor, "manifest", repository, [found[0][0]], lease.until, "tag removed")
+    await expect_repository(cursor, name)
+    here = " WHERE repository = (SELECT id FROM repository WHERE name = ?) AND name = ?"
+    where = (str(name), str(tag))
+    await cursor.expect(
+        ManifestUnknown(f"{name} has no tag {tag}"),
+        f"SELECT name FROM tag{here} FOR UPDATE",
+        *where,
+    )
+    await make_all_due(
+        cursor,
+        f"SELECT 'manifest', repository, digest, ?, 0, 'tag removed' FROM tag{here}",
+        lease.until,
+        *where,
+    )
+    await cursor.later(f"DELETE FROM tag{here}", *where)
 
 
 async def repositories(cursor: ICursor, last: str, count: int) -> Page:
     found = await cursor.rows(
-        "SELECT name FROM repository WHERE name > ? ORDER BY name LIMIT ?", last, count + 1
+        "SELECT name FROM repository WHERE name > ? ORDER BY name LIMIT ?",
+        storable(last),
+        count + 1,
     )
     return Page([name for (name,) in found[:count]], more=len(found) > count)
 

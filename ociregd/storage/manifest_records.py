@@ -12,46 +12,52 @@ from attrs import frozen
 from zope.interface import implementer
 
 from ociregd.errors import ManifestBlobUnknown, ManifestInvalid, ManifestUnknown
-from ociregd.interfaces import ICursor, IDatabase, IManifestRecords
+from ociregd.interfaces import IManifestRecords
 from ociregd.oci.descriptor import Descriptor
 from ociregd.oci.digest import Digest
 from ociregd.oci.manifest import Manifest
 from ociregd.oci.names import RepositoryName, Tag
-from ociregd.storage.rows import known_repository, made_repository, make_due
+from ociregd.storage.rows import (
+    expect_repository,
+    make_all_due,
+    make_repository,
+    storable,
+)
+from ociregd.transactions import ICursor, IDatabase
 from ociregd.values import INLINE_BYTES, Lease, ReferrersPage, StoredManifest
-
-#: Bound parameters in one statement; SQLite takes 32,766, older ones 999.
-PARAMETERS = 500
 
 #: A page of referrers ends when its descriptors have this many bytes of annotations.
 ANNOTATION_BYTES = 1024 * 1024
 
 
-def due_kind(reference_kind: str) -> str:
-    """What a reference of that kind leads to: a child may be a manifest or a blob."""
-    return "manifest" if reference_kind == "child" else "blob"
-
-
-async def check_blobs(cursor: ICursor, repository: int, manifest: Manifest) -> None:
+async def check_blobs(cursor: ICursor, name: RepositoryName, manifest: Manifest) -> None:
     """
+    Keep the collector from the blobs that a manifest needs.
+
     @raise ManifestBlobUnknown: naming every blob that the manifest needs and the repository lacks.
     @raise ManifestInvalid: if a descriptor has another size than its blob.
     """
     needed = manifest.required_blobs()
-    held: dict[str, int] = {}
-    digests = sorted(descriptor.digest for descriptor in needed)
-    for start in range(0, len(digests), PARAMETERS):
-        some = digests[start : start + PARAMETERS]
-        held.update(
-            await cursor.rows(
-                "SELECT blob.digest, blob.size FROM repository_blob"
-                " JOIN blob ON blob.digest = repository_blob.digest"
-                " WHERE repository_blob.repository = ? AND blob.state = 'live'"
-                f" AND repository_blob.digest IN ({', '.join('?' * len(some))})",
-                repository,
-                *some,
-            )
+    if not needed:
+        return
+    digests = sorted({descriptor.digest for descriptor in needed})
+    wanted = ", ".join("?" * len(digests))
+    # First they are locked, in one order, so that two manifests never wait for each other. Only
+    # then is looked: whom this had to wait for may have left something else than was there before.
+    await cursor.later(
+        f"SELECT digest FROM blob WHERE digest IN ({wanted}) ORDER BY digest FOR SHARE", *digests
+    )
+    held: dict[str, int] = dict(
+        await cursor.rows(
+            "SELECT blob.digest, blob.size FROM repository"
+            " JOIN repository_blob ON repository_blob.repository = repository.id"
+            " JOIN blob ON blob.digest = repository_blob.digest"
+            " WHERE repository.name = ? AND blob.state = 'live'"
+            f" AND repository_blob.digest IN ({wanted})",
+            str(name),
+            *digests,
         )
+    )
     missing = [descriptor.digest for descriptor in needed if descriptor.digest not in held]
     if missing:
         raise ManifestBlobUnknown(missing)
@@ -71,30 +77,30 @@ async def put(
     tags: Sequence[Tag],
     lease: Lease,
 ) -> None:
-    repository = await made_repository(cursor, name, lease.now)
-    await check_blobs(cursor, repository, manifest)
-    await insert(cursor, repository, digest, manifest, lease)
-    for tag in sorted(tags, key=str):
-        await set_tag(cursor, repository, tag, digest, lease)
+    await check_blobs(cursor, name, manifest)
+    await make_repository(cursor, name, lease.now)
+    await insert(cursor, name, digest, manifest, lease)
+    await insert_references(cursor, name, digest, manifest)
+    await set_tags(cursor, name, sorted(map(str, tags)), digest, lease)
 
 
 async def insert(
-    cursor: ICursor, repository: int, digest: Digest, manifest: Manifest, lease: Lease
+    cursor: ICursor, name: RepositoryName, digest: Digest, manifest: Manifest, lease: Lease
 ) -> None:
     """
-    Write the manifest and what it names.
+    Write the manifest.
 
     One that is there already may have come as another type, and then means something else.
     """
     subject = manifest.subject.digest if manifest.subject is not None else None
     listed = subject is not None and manifest.annotations
-    await cursor.change(
+    await cursor.later(
         "INSERT INTO manifest (repository, digest, media_type, artifact_type, subject,"
-        " annotations, size, body, pushed, lease_until) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " annotations, size, body, pushed, lease_until)"
+        " SELECT id, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM repository WHERE name = ?"
         " ON CONFLICT (repository, digest) DO UPDATE SET media_type = excluded.media_type,"
         " artifact_type = excluded.artifact_type, subject = excluded.subject,"
         " annotations = excluded.annotations, lease_until = excluded.lease_until",
-        repository,
         str(digest),
         manifest.media_type,
         manifest.artifact_type,
@@ -104,35 +110,69 @@ async def insert(
         manifest.body,
         lease.now,
         lease.until,
+        str(name),
     )
-    for kind, referred in manifest.references():
-        await cursor.change(
-            "INSERT INTO reference (repository, manifest, kind, digest) VALUES (?, ?, ?, ?)"
+
+
+async def insert_references(
+    cursor: ICursor, name: RepositoryName, digest: Digest, manifest: Manifest
+) -> None:
+    """Write what the manifest names: thousands, for some, and all in one statement."""
+    references = manifest.references()
+    if references:
+        await cursor.later(
+            "INSERT INTO reference (repository, manifest, kind, digest)"
+            " SELECT repository.id, ?, named.column1, named.column2"
+            f" FROM repository, (VALUES {', '.join(['(?, ?)'] * len(references))}) AS named"
+            " WHERE repository.name = ?"
             " ON CONFLICT (repository, manifest, kind, digest) DO NOTHING",
-            repository,
             str(digest),
-            kind,
-            referred,
+            *(value for pair in references for value in pair),
+            str(name),
         )
-    await make_due(cursor, "manifest", repository, [str(digest)], lease.until, "leased")
 
 
-async def set_tag(cursor: ICursor, repository: int, tag: Tag, digest: Digest, lease: Lease) -> None:
-    """Let a tag name a manifest; what it named before is the collector's to look at."""
-    before = await cursor.rows(
-        "SELECT digest FROM tag WHERE repository = ? AND name = ?", repository, str(tag)
+async def set_tags(
+    cursor: ICursor, name: RepositoryName, tags: Sequence[str], digest: Digest, lease: Lease
+) -> None:
+    """
+    Let tags name a manifest, and have the collector look at it, and at what they named before.
+
+    If somebody makes the same tag in between, then what they let it name is not noted here; it was
+    noted when they put it.
+    """
+    due = "SELECT 'manifest', id, ?, ?, 0, 'leased' FROM repository WHERE name = ?"
+    leased = (str(digest), lease.until, str(name))
+    if not tags:
+        await make_all_due(cursor, due, *leased)
+        return
+    moving = (
+        " FROM repository JOIN tag ON tag.repository = repository.id"
+        f" WHERE repository.name = ? AND tag.name IN ({', '.join('?' * len(tags))})"
     )
-    await cursor.change(
-        "INSERT INTO tag (repository, name, digest, updated) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (repository, name) DO UPDATE"
-        " SET digest = excluded.digest, updated = excluded.updated",
-        repository,
-        str(tag),
+    which = (str(name), *tags)
+    # Tags first, then what is due, and each in one order: whoever touches both does it so.
+    await cursor.later(f"SELECT tag.name{moving} ORDER BY tag.name FOR UPDATE OF tag", *which)
+    await make_all_due(
+        cursor,
+        f"{due} UNION SELECT 'manifest', tag.repository, tag.digest, ?, 0, 'tag moved'{moving}"
+        " AND tag.digest <> ? ORDER BY 3",
+        *leased,
+        lease.until,
+        *which,
         str(digest),
-        lease.now,
     )
-    moved = [was for (was,) in before if was != str(digest)]
-    await make_due(cursor, "manifest", repository, moved, lease.until, "tag moved")
+    for tag in tags:
+        await cursor.later(
+            "INSERT INTO tag (repository, name, digest, updated)"
+            " SELECT id, ?, ?, ? FROM repository WHERE name = ?"
+            " ON CONFLICT (repository, name) DO UPDATE"
+            " SET digest = excluded.digest, updated = excluded.updated",
+            tag,
+            str(digest),
+            lease.now,
+            str(name),
+        )
 
 
 async def get(
@@ -186,18 +226,28 @@ async def body_slice(
 
 
 async def delete(cursor: ICursor, name: RepositoryName, digest: Digest, lease: Lease) -> None:
-    repository = await known_repository(cursor, name)
-    where = (repository, str(digest))
-    if not await cursor.change("DELETE FROM manifest WHERE repository = ? AND digest = ?", *where):
-        raise ManifestUnknown(f"{name} has no manifest {digest}")
-    await cursor.change("DELETE FROM tag WHERE repository = ? AND digest = ?", *where)
-    referred = await cursor.rows(
-        "SELECT kind, digest FROM reference WHERE repository = ? AND manifest = ?", *where
+    await expect_repository(cursor, name)
+    here = "repository = (SELECT id FROM repository WHERE name = ?)"
+    where = (str(name), str(digest))
+    # First of all: whoever puts the same manifest meanwhile waits for us, or we for them.
+    await cursor.expect(
+        ManifestUnknown(f"{name} has no manifest {digest}"),
+        f"DELETE FROM manifest WHERE {here} AND digest = ? RETURNING digest",
+        *where,
     )
-    await cursor.change("DELETE FROM reference WHERE repository = ? AND manifest = ?", *where)
-    for kind in ("blob", "manifest"):
-        digests = {other for reference_kind, other in referred if due_kind(reference_kind) == kind}
-        await make_due(cursor, kind, repository, digests, lease.until, "manifest deleted")
+    tags = f"FROM tag WHERE {here} AND digest = ?"
+    await cursor.later(f"SELECT name {tags} ORDER BY name FOR UPDATE", *where)
+    await cursor.later(f"DELETE {tags}", *where)
+    # A child may be a manifest or a blob.
+    await make_all_due(
+        cursor,
+        "SELECT DISTINCT CASE WHEN kind = 'child' THEN 'manifest' ELSE 'blob' END, repository,"
+        f" digest, ?, 0, 'manifest deleted' FROM reference WHERE {here} AND manifest = ?"
+        " ORDER BY 1, 3",
+        lease.until,
+        *where,
+    )
+    await cursor.later(f"DELETE FROM reference WHERE {here} AND manifest = ?", *where)
 
 
 async def referrers(
@@ -208,38 +258,38 @@ async def referrers(
     last: str,
     count: int,
 ) -> ReferrersPage:
-    wanted: tuple[object, ...] = (str(name), str(subject), last)
+    wanted: tuple[object, ...] = (str(name), str(subject), storable(last))
     clause = ""
     if artifact_type is not None:
+        if storable(artifact_type) != artifact_type:
+            return ReferrersPage([], more=False)
         clause = " AND manifest.artifact_type = ?"
         wanted += (artifact_type,)
-    listed = (
+    # A thousand of them may have gigabytes of annotations: first only how long those are, then what
+    # fits; one in any case.
+    found = await cursor.rows(
+        "WITH listed AS ("
+        "SELECT manifest.repository, manifest.digest,"
+        " coalesce(length(manifest.annotations), 0) AS weight"
         " FROM repository JOIN manifest ON manifest.repository = repository.id"
         " WHERE repository.name = ? AND manifest.subject = ? AND manifest.digest > ?"
         f"{clause} ORDER BY manifest.digest LIMIT ?"
-    )
-    # First only how much it would be: a thousand of them may have gigabytes of annotations.
-    sizes = await cursor.rows(
-        f"SELECT coalesce(length(manifest.annotations), 0){listed}", *wanted, count + 1
-    )
-    fitting = fit([size for (size,) in sizes[:count]])
-    found = await cursor.rows(
-        "SELECT manifest.media_type, manifest.digest, manifest.size, manifest.artifact_type,"
-        f" manifest.annotations{listed}",
+        "), weighed AS ("
+        "SELECT repository, digest, row_number() OVER (ORDER BY digest) AS position,"
+        " sum(weight) OVER (ORDER BY digest) AS total, count(*) OVER () AS found FROM listed"
+        ") SELECT manifest.media_type, manifest.digest, manifest.size, manifest.artifact_type,"
+        " manifest.annotations, weighed.found FROM weighed"
+        " JOIN manifest ON manifest.repository = weighed.repository"
+        " AND manifest.digest = weighed.digest"
+        " WHERE weighed.position <= ? AND (weighed.position = 1 OR weighed.total <= ?)"
+        " ORDER BY manifest.digest",
         *wanted,
-        fitting,
+        count + 1,
+        count,
+        ANNOTATION_BYTES,
     )
-    return ReferrersPage([described(*row) for row in found], more=fitting < len(sizes))
-
-
-def fit(sizes: Sequence[int]) -> int:
-    """How many annotations of these sizes a page has: one at least, if there are any."""
-    total = 0
-    for position, size in enumerate(sizes):
-        total += size
-        if position and total > ANNOTATION_BYTES:
-            return position
-    return len(sizes)
+    more = bool(found) and len(found) < found[0][-1]
+    return ReferrersPage([described(*row[:-1]) for row in found], more)
 
 
 def described(

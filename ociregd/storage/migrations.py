@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from attrs import frozen
 
-from ociregd.interfaces import ICursor
+from ociregd.transactions import ICursor
 
 
 class SchemaTooNew(Exception):

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from attrs import define, field, frozen
@@ -20,8 +22,11 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ociregd.errors import StorageFull, StorageReadOnly, TooManyRequests
-from ociregd.interfaces import ICursor, IDatabase, Interaction, InThread
+from ociregd.interfaces import InThread
+from ociregd.storage.blocking import run_to_end
 from ociregd.storage.migrations import Migration, migrate
+from ociregd.storage.reading import ReadingCursor
+from ociregd.transactions import ICursor, IDatabase, Interaction
 
 T = TypeVar("T")
 
@@ -73,34 +78,40 @@ def concerns_all(problem: Exception) -> bool:
     return operational and getattr(problem, "sqlite_errorcode", 0) != sqlite3.SQLITE_ERROR
 
 
+#: How rows are kept from change on an engine that has more than one writer at a time.
+LOCKING = re.compile(r" FOR (UPDATE|SHARE)( OF [a-z_, ]+)?$")
+
+
+@lru_cache(maxsize=256)
+def without_locks(sql: str) -> str:
+    """A statement as SQLite takes it: while one writes nobody else does."""
+    return LOCKING.sub("", sql)
+
+
 @implementer(ICursor)
 @frozen
 class SqliteCursor:
     """
-    Statements on one connection. Nothing here ever suspends.
+    Statements on one connection. Nothing here ever suspends, so nothing is put off either.
     """
 
     _connection: sqlite3.Connection
 
     async def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
-        return self._connection.execute(sql, parameters).fetchall()
+        return self._connection.execute(without_locks(sql), parameters).fetchall()
 
     async def change(self, sql: str, *parameters: object) -> int:
         return self._connection.execute(sql, parameters).rowcount
 
+    async def later(self, sql: str, *parameters: object) -> None:
+        await self.rows(sql, *parameters)
 
-def run_to_end(interaction: Interaction[T], cursor: ICursor, args: tuple[object, ...]) -> T:
-    """
-    Run an interaction on a cursor that never suspends.
-    """
-    coroutine: Any = interaction(cursor, *args)
-    try:
-        coroutine.send(None)
-    except StopIteration as done:
-        result: T = done.value
-        return result
-    coroutine.close()
-    raise RuntimeError(f"{interaction} waited for something other than its cursor")
+    async def expect(self, refusal: Exception, sql: str, *parameters: object) -> None:
+        if not await self.rows(sql, *parameters):
+            raise refusal
+
+    async def answer(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+        return await self.rows(sql, *parameters)
 
 
 @frozen
@@ -181,11 +192,7 @@ class SqliteDatabase:
             connection = self._connect()
             connection.execute("PRAGMA query_only = 1")
         try:
-            connection.execute("BEGIN")
-            try:
-                return run_to_end(interaction, SqliteCursor(connection), args)
-            finally:
-                connection.execute("ROLLBACK")
+            return run_to_end(interaction, ReadingCursor(SqliteCursor(connection)), args)
         except sqlite3.Error as problem:
             raise refusal_for(problem, self._path) from problem
         finally:

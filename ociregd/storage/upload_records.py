@@ -13,8 +13,9 @@ from attrs import frozen
 from zope.interface import implementer
 
 from ociregd.errors import BlobUploadUnknown
-from ociregd.interfaces import ICursor, IDatabase, IUploadRecords
+from ociregd.interfaces import IUploadRecords
 from ociregd.oci.names import RepositoryName
+from ociregd.transactions import ICursor, IDatabase
 from ociregd.values import IdleUpload
 
 #: When an ended session was last used: before all others.
@@ -22,7 +23,7 @@ ENDED = -1.0
 
 
 async def start(cursor: ICursor, session_id: str, name: RepositoryName, now: float) -> None:
-    await cursor.change(
+    await cursor.later(
         "INSERT INTO upload (session_id, repository, started, touched) VALUES (?, ?, ?, ?)",
         session_id,
         str(name),
@@ -31,17 +32,17 @@ async def start(cursor: ICursor, session_id: str, name: RepositoryName, now: flo
     )
 
 
-async def touched(cursor: ICursor, session_id: str, name: RepositoryName) -> float:
-    found = await cursor.rows(
-        "SELECT touched FROM upload WHERE session_id = ? AND repository = ?", session_id, str(name)
+async def check(cursor: ICursor, session_id: str, name: RepositoryName) -> None:
+    await cursor.expect(
+        BlobUploadUnknown("begin a new upload"),
+        "SELECT session_id FROM upload WHERE session_id = ? AND repository = ?",
+        session_id,
+        str(name),
     )
-    if not found:
-        raise BlobUploadUnknown("begin a new upload")
-    return float(found[0][0])
 
 
 async def touch(cursor: ICursor, session_id: str, now: float) -> None:
-    await cursor.change(
+    await cursor.later(
         "UPDATE upload SET touched = ? WHERE session_id = ? AND touched <> ?",
         now,
         session_id,
@@ -50,13 +51,14 @@ async def touch(cursor: ICursor, session_id: str, now: float) -> None:
 
 
 async def end(cursor: ICursor, session_id: str, name: RepositoryName) -> None:
-    if not await cursor.change(
-        "UPDATE upload SET repository = '', touched = ? WHERE session_id = ? AND repository = ?",
+    await cursor.expect(
+        BlobUploadUnknown("the upload was committed, cancelled or expired; begin a new one"),
+        "UPDATE upload SET repository = '', touched = ?"
+        " WHERE session_id = ? AND repository = ? RETURNING session_id",
         ENDED,
         session_id,
         str(name),
-    ):
-        raise BlobUploadUnknown("the upload was committed, cancelled or expired; begin a new one")
+    )
 
 
 async def idle(cursor: ICursor, before: float, count: int) -> Sequence[IdleUpload]:
@@ -70,9 +72,9 @@ async def idle(cursor: ICursor, before: float, count: int) -> Sequence[IdleUploa
 
 async def expire(cursor: ICursor, session_id: str, before: float) -> bool:
     return bool(
-        await cursor.change(
+        await cursor.answer(
             "UPDATE upload SET repository = '', touched = ?"
-            " WHERE session_id = ? AND touched < ? AND touched <> ?",
+            " WHERE session_id = ? AND touched < ? AND touched <> ? RETURNING session_id",
             ENDED,
             session_id,
             before,
@@ -83,7 +85,7 @@ async def expire(cursor: ICursor, session_id: str, before: float) -> bool:
 
 async def forget(cursor: ICursor, session_ids: Sequence[str]) -> None:
     for session_id in sorted(session_ids):
-        await cursor.change(
+        await cursor.later(
             "DELETE FROM upload WHERE session_id = ? AND touched = ?", session_id, ENDED
         )
 
@@ -98,8 +100,8 @@ class UploadRecords:
     async def start(self, session_id: str, name: RepositoryName, now: float) -> None:
         await self._database.transact(start, session_id, name, now)
 
-    async def touched(self, session_id: str, name: RepositoryName) -> float:
-        return await self._database.read(touched, session_id, name)
+    async def check(self, session_id: str, name: RepositoryName) -> None:
+        await self._database.read(check, session_id, name)
 
     async def touch(self, session_id: str, now: float) -> None:
         await self._database.transact(touch, session_id, now)

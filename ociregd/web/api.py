@@ -160,10 +160,10 @@ class RegistryAPI:
     async def _push_at_once(
         self, request: StreamingRequest, repository: Repository, digest: Digest
     ) -> bytes:
-        session_id = await repository.uploads.start(digest.algorithm)
+        session_id, standing = await repository.uploads.start_for(digest)
         # Nobody was told about the session, so nobody can resume it if this fails.
         try:
-            await repository.uploads.commit(session_id, digest, request.incoming)
+            await repository.uploads.commit(session_id, digest, request.incoming, standing=standing)
         except CancelledError:
             # The client went away, perhaps in the middle of the commit.
             await self._end_upload(session_id, repository.uploads.abandon)

@@ -56,12 +56,14 @@ REFUSALS = {
     errors.RangeNotSatisfiable: Refusal(416, "BLOB_UPLOAD_INVALID", "the chunk is out of order"),
     errors.StorageFull: Refusal(413, "DENIED", "the registry has no room for this"),
     errors.StorageReadOnly: Refusal(403, "DENIED", "the registry takes no writes at present"),
+    errors.Unavailable: Refusal(503, "TOOMANYREQUESTS", "the registry is not available at present"),
 }
 
 #: When it may be tried again. Somebody has to make room in a full storage first.
 RETRY_SECONDS: dict[type[errors.RegistryError], int] = {
     errors.StorageFull: 60,
     errors.TooManyRequests: 1,
+    errors.Unavailable: 1,
 }
 
 

@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 from twisted.web.server import Site
 
+from ociregd.errors import Unavailable
 from ociregd.web.channel import Patience, RegistryChannel
 from ociregd.web.streaming import StreamingRequest
 
@@ -101,21 +102,33 @@ class RegistrySite(Site):
             drained.callback(None)
 
 
+class QuietSite(RegistrySite):
+    """
+    A site that is asked the same every few seconds, and whose requests are not worth a line each.
+    """
+
+    def log(self, request: Any) -> None:
+        """Nothing is written."""
+
+
 class SiteService(Service):
     """
     Listens on endpoints as long as it runs; stopping lets requests finish.
     """
 
     def __init__(
-        self, site: RegistrySite, endpoints: Mapping[str, IStreamServerEndpoint], grace: float
+        self,
+        site: RegistrySite,
+        endpoints: Mapping[str, IStreamServerEndpoint],
+        grace_seconds: float,
     ) -> None:
         """
         @param endpoints: by the text that the configuration has for them.
-        @param grace: how many seconds requests have to finish at a stop.
+        @param grace_seconds: how long requests have to finish at a stop.
         """
         self._site = site
         self._endpoints = endpoints
-        self._grace = grace
+        self._grace_seconds = grace_seconds
         self._ports: list[IListeningPort] = []
 
     def privilegedStartService(self) -> None:
@@ -127,6 +140,13 @@ class SiteService(Service):
             # Binding never waits, so the outcome is known here.
             for problem in problems:
                 raise SystemExit(f"ociregd: cannot listen on {text}: {problem.getErrorMessage()}")
+
+    async def check(self) -> None:
+        """
+        @raise Unavailable: if requests are not served, since the daemon is about to stop.
+        """
+        if not self.running:
+            raise Unavailable("the registry is about to stop")
 
     def startService(self) -> None:
         if not self._ports:
@@ -141,4 +161,4 @@ class SiteService(Service):
         ports, self._ports = self._ports, []
         # Even a port that cannot be closed must not keep the requests from their grace.
         await DeferredList([maybeDeferred(port.stopListening) for port in ports])
-        await self._site.drain(self._grace)
+        await self._site.drain(self._grace_seconds)

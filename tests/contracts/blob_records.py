@@ -12,13 +12,14 @@ from ociregd.errors import (
     BlobUnknown,
     BlobUploadUnknown,
     NameUnknown,
+    Overtaken,
 )
 from ociregd.interfaces import IBlobRecords
 from ociregd.oci.digest import digest_of
 from ociregd.oci.names import RepositoryName
-from ociregd.values import Blob
+from ociregd.values import Blob, Standing
 
-from .files import SESSION
+from .files import OTHER_SESSION, SESSION
 from .records import APP, BLOB, CONTENT, EARLY, LATE, NOWHERE, OTHER, RecordsCase, change
 
 
@@ -31,14 +32,19 @@ class BlobRecordsContract(RecordsCase):
         """It provides L{IBlobRecords}."""
         assert verifyObject(IBlobRecords, self.blobs)
 
+    def standing(self: Any) -> Standing:
+        """Whether the blob is stored."""
+        standing: Standing = self.result_of(self.blobs.standing(BLOB))
+        return standing
+
     def test_committing(self: Any) -> None:
         """
         A committed blob is found in its repository, with its lease, and the session has ended.
         """
-        assert self.commit() == 1
+        self.commit()
         blob = self.result_of(self.blobs.find(APP, BLOB))
         assert blob == Blob(BLOB, len(CONTENT), 1, EARLY.until)
-        self.failure_of(self.uploads.touched(SESSION, APP), BlobUploadUnknown)
+        self.failure_of(self.uploads.check(SESSION, APP), BlobUploadUnknown)
 
     def test_a_commit_is_due_with_its_lease(self: Any) -> None:
         """The collector shall look at a blob when its lease has ended, not before."""
@@ -52,9 +58,9 @@ class BlobRecordsContract(RecordsCase):
             (str(BLOB), 1, EARLY.until)
         ]
         self.failure_of(self.blobs.find(APP, BLOB), BlobUnknown)
-        assert self.result_of(self.blobs.generation(BLOB)) == (False, 2)
+        assert self.standing() == Standing(False, 2)
         self.result_of(self.blobs.discard(BLOB, len(CONTENT), 2, LATE))
-        assert self.result_of(self.blobs.generation(BLOB)) == (False, 3)
+        assert self.standing() == Standing(False, 3)
         self.result_of(self.blobs.discard(BLOB, len(CONTENT), 2, LATE))
         assert len(self.rows("SELECT digest FROM trash")) == 2
 
@@ -87,13 +93,13 @@ class BlobRecordsContract(RecordsCase):
         A new blob has the first generation, a stored one its own, and after that comes the
         next.
         """
-        assert self.result_of(self.blobs.generation(BLOB)) == (False, 1)
+        assert self.standing() == Standing(False, 1)
         self.commit()
-        assert self.result_of(self.blobs.generation(BLOB)) == (True, 1)
+        assert self.standing() == Standing(True, 1)
         self.doom(BLOB)
-        assert self.result_of(self.blobs.generation(BLOB)) == (False, 2)
-        assert self.commit(generation=2) == 2
-        assert self.result_of(self.blobs.generation(BLOB)) == (True, 2)
+        assert self.standing() == Standing(False, 2)
+        self.commit(generation=2)
+        assert self.standing() == Standing(True, 2)
         assert self.result_of(self.blobs.find(APP, BLOB)).generation == 2
 
     def test_algorithms_are_apart(self: Any) -> None:
@@ -106,7 +112,7 @@ class BlobRecordsContract(RecordsCase):
     def test_two_commit_the_same(self: Any) -> None:
         """Who comes second gets the blob of who was first."""
         self.commit()
-        assert self.commit(name=OTHER, lease=LATE) == 1
+        self.commit(name=OTHER, lease=LATE)
         for name, lease in ((APP, EARLY), (OTHER, LATE)):
             assert self.result_of(self.blobs.find(name, BLOB)).lease_until == lease.until
 
@@ -119,42 +125,95 @@ class BlobRecordsContract(RecordsCase):
 
     def test_a_commit_of_no_session(self: Any) -> None:
         """A session that was cancelled meanwhile, or is another repository's, commits nothing."""
-        committing = self.blobs.commit(SESSION, APP, BLOB, len(CONTENT), 1, EARLY)
-        self.failure_of(committing, BlobUploadUnknown)
+        self.failure_of(self.committing(), BlobUploadUnknown)
         self.result_of(self.uploads.start(SESSION, OTHER, 0.0))
-        committing = self.blobs.commit(SESSION, APP, BLOB, len(CONTENT), 1, EARLY)
-        self.failure_of(committing, BlobUploadUnknown)
+        self.failure_of(self.committing(), BlobUploadUnknown)
         self.nothing_exists()
 
     def test_a_commit_of_a_generation_that_is_being_removed(self: Any) -> None:
-        """
-        A file that the collector may remove is not committed: nothing happens, and the next is
-        named.
-        """
+        """A file that the collector may remove is not committed: nothing happens."""
         self.commit()
         self.doom(BLOB)
         before = self.due()
-        assert self.commit(name=OTHER, lease=LATE) == 2
+        self.result_of(self.uploads.forget([SESSION]))
+        self.result_of(self.uploads.start(SESSION, OTHER, 7.0))
+        self.failure_of(self.committing(name=OTHER, lease=LATE), Overtaken)
         self.failure_of(self.blobs.find(OTHER, BLOB), BlobUnknown)
+        self.failure_of(self.tags.page(OTHER, "", 1), NameUnknown)
         assert self.due() == before
-        assert self.result_of(self.uploads.touched(SESSION, OTHER)) == LATE.now
+        assert self.touched() == [7.0]
+        assert self.standing() == Standing(False, 2)
+
+    def test_a_commit_of_what_is_being_removed(self: Any) -> None:
+        """A blob that was stored when somebody asked, and is not any more, is not committed."""
+        self.commit()
+        stored = self.standing()
+        self.result_of(self.uploads.forget([SESSION]))
+        self.result_of(self.uploads.start(SESSION, OTHER, 7.0))
+        self.doom(BLOB)
+        committing = self.blobs.commit(SESSION, OTHER, BLOB, len(CONTENT), stored, LATE)
+        self.failure_of(committing, Overtaken)
+        assert self.standing() == Standing(False, 2)
+
+    def test_a_commit_of_what_is_stored(self: Any) -> None:
+        """What is stored already is held by one more repository, and stays as it is."""
+        self.commit()
+        self.result_of(self.uploads.forget([SESSION]))
+        self.result_of(self.uploads.start(SESSION, OTHER, 7.0))
+        self.result_of(self.blobs.commit(SESSION, OTHER, BLOB, len(CONTENT), self.standing(), LATE))
+        assert self.result_of(self.blobs.find(OTHER, BLOB)).lease_until == LATE.until
+        assert self.rows("SELECT generation, created FROM blob") == [(1, EARLY.now)]
+
+    def test_a_commit_of_what_was_never_stored(self: Any) -> None:
+        """Nobody can rely on a blob that has no row, whatever somebody believes."""
+        self.result_of(self.uploads.start(SESSION, APP, 7.0))
+        committing = self.blobs.commit(SESSION, APP, BLOB, 9, Standing(True, 1), EARLY)
+        self.failure_of(committing, Overtaken)
+        self.nothing_exists()
 
     def test_a_commit_of_a_generation_that_was_removed(self: Any) -> None:
-        """That holds when somebody else has committed the next generation already."""
+        """
+        If somebody else has committed the next generation already, that is the one, and the file of
+        the earlier is removed: it may have been removed once, and come back.
+        """
         self.commit()
         self.doom(BLOB)
         self.commit(generation=2)
-        assert self.commit(name=OTHER) == 2
-        self.failure_of(self.blobs.find(OTHER, BLOB), BlobUnknown)
-        committing = self.blobs.commit(SESSION, OTHER, BLOB, len(CONTENT), 2, EARLY)
-        assert self.result_of(committing) == 2
+        self.commit(name=OTHER, lease=LATE)
         assert self.result_of(self.blobs.find(OTHER, BLOB)).generation == 2
+        assert self.rows("SELECT generation, purge_after FROM trash") == [(1, LATE.until)]
 
     def test_a_commit_of_a_generation_that_is_not_needed(self: Any) -> None:
         """A blob that has come back under its old generation stays what it is."""
         self.commit()
-        assert self.commit(name=OTHER, generation=2) == 1
+        self.commit(name=OTHER, generation=2)
         assert self.result_of(self.blobs.find(OTHER, BLOB)).generation == 1
+        assert self.rows("SELECT generation FROM trash") == [(2,)]
+
+    def test_beginning(self: Any) -> None:
+        """A session for a blob that is known by its digest begins with what is known of that."""
+        begun = self.result_of(self.blobs.begin(SESSION, APP, BLOB, 7.0))
+        assert begun == Standing(False, 1)
+        assert self.touched() == [7.0]
+        self.result_of(self.uploads.check(SESSION, APP))
+        self.result_of(self.committing())
+        begun = self.result_of(self.blobs.begin(OTHER_SESSION, APP, BLOB, 7.0))
+        assert begun == Standing(True, 1)
+
+    def test_continuing(self: Any) -> None:
+        """What becomes of a session is told together with whether there is one."""
+        self.result_of(self.uploads.start(SESSION, APP, 7.0))
+        assert self.result_of(self.blobs.continue_(SESSION, APP, BLOB)) == Standing(False, 1)
+        for session, name in ((SESSION, OTHER), (OTHER_SESSION, APP)):
+            self.failure_of(self.blobs.continue_(session, name, BLOB), BlobUploadUnknown)
+        self.result_of(self.committing())
+        self.failure_of(self.blobs.continue_(SESSION, APP, BLOB), BlobUploadUnknown)
+        self.result_of(self.uploads.start(OTHER_SESSION, APP, 7.0))
+        continuing = self.blobs.continue_(OTHER_SESSION, APP, BLOB)
+        assert self.result_of(continuing) == Standing(True, 1)
+        self.doom(BLOB)
+        continuing = self.blobs.continue_(OTHER_SESSION, APP, BLOB)
+        assert self.result_of(continuing) == Standing(False, 2)
 
     def test_mounting(self: Any) -> None:
         """What one repository holds, another may hold as well, under a lease of its own."""

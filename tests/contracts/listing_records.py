@@ -145,24 +145,25 @@ class UploadRecordsContract(RecordsCase):
     def test_a_session(self: Any) -> None:
         """A session is known to its repository, and when it was used last, until it ends."""
         self.result_of(self.uploads.start(SESSION, APP, 10.5))
-        assert self.result_of(self.uploads.touched(SESSION, APP)) == 10.5
+        self.result_of(self.uploads.check(SESSION, APP))
+        assert self.touched() == [10.5]
         self.result_of(self.uploads.touch(SESSION, 20.25))
-        assert self.result_of(self.uploads.touched(SESSION, APP)) == 20.25
+        assert self.touched() == [20.25]
         self.result_of(self.uploads.end(SESSION, APP))
-        self.failure_of(self.uploads.touched(SESSION, APP), BlobUploadUnknown)
+        self.failure_of(self.uploads.check(SESSION, APP), BlobUploadUnknown)
         self.failure_of(self.uploads.end(SESSION, APP), BlobUploadUnknown)
 
     def test_a_session_of_another_repository(self: Any) -> None:
         """A session is unknown to other repositories, which cannot end it either."""
         self.result_of(self.uploads.start(SESSION, APP, 0.0))
-        self.failure_of(self.uploads.touched(SESSION, OTHER), BlobUploadUnknown)
+        self.failure_of(self.uploads.check(SESSION, OTHER), BlobUploadUnknown)
         self.failure_of(self.uploads.end(SESSION, OTHER), BlobUploadUnknown)
-        assert self.result_of(self.uploads.touched(SESSION, APP)) == 0.0
+        self.result_of(self.uploads.check(SESSION, APP))
 
     def test_touching_what_has_ended(self: Any) -> None:
         """A late note of a session that has ended is no error, and does not bring it back."""
         self.result_of(self.uploads.touch(SESSION, 1.0))
-        self.failure_of(self.uploads.touched(SESSION, APP), BlobUploadUnknown)
+        self.failure_of(self.uploads.check(SESSION, APP), BlobUploadUnknown)
 
     def test_idle(self: Any) -> None:
         """
@@ -200,7 +201,7 @@ class UploadRecordsContract(RecordsCase):
         """A session expires only if it was last used before some time; and it expires once."""
         self.result_of(self.uploads.start(SESSION, APP, 20.0))
         assert self.result_of(self.uploads.expire(SESSION, 20.0)) is False
-        assert self.result_of(self.uploads.touched(SESSION, APP)) == 20.0
+        assert self.touched() == [20.0]
         assert self.result_of(self.uploads.expire(SESSION, 20.5)) is True
-        self.failure_of(self.uploads.touched(SESSION, APP), BlobUploadUnknown)
+        self.failure_of(self.uploads.check(SESSION, APP), BlobUploadUnknown)
         assert self.result_of(self.uploads.expire(SESSION, 20.5)) is False

@@ -11,12 +11,12 @@ from typing import Any
 from attrs import define
 from zope.interface import implementer
 
-from ociregd.interfaces import ICursor, IDatabase
 from ociregd.oci.digest import Digest, digest_of
 from ociregd.oci.manifest import Manifest
 from ociregd.oci.names import RepositoryName, Tag
 from ociregd.storage.metadata import records_in
-from ociregd.values import Lease
+from ociregd.transactions import ICursor, IDatabase
+from ociregd.values import Lease, Standing
 
 from ..oci.samples import written
 from .files import SESSION
@@ -61,6 +61,15 @@ class WeighingCursor:
     async def change(self, sql: str, *parameters: object) -> int:
         changed: int = await self._cursor.change(sql, *parameters)
         return changed
+
+    async def later(self, sql: str, *parameters: object) -> None:
+        await self._cursor.later(sql, *parameters)
+
+    async def expect(self, refusal: Exception, sql: str, *parameters: object) -> None:
+        await self._cursor.expect(refusal, sql, *parameters)
+
+    async def answer(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+        return await self.rows(sql, *parameters)
 
 
 @implementer(IDatabase)
@@ -127,14 +136,26 @@ class RecordsCase:
         lease: Lease = EARLY,
         algorithm: str = "sha256",
     ) -> Any:
-        """Begin a session and commit it; the generation that is in force."""
+        """Begin a session and commit it, as one that has published its bytes."""
         self.result_of(self.uploads.forget([SESSION]))
         self.result_of(self.uploads.start(SESSION, name, lease.now))
-        return self.result_of(
-            self.blobs.commit(
-                SESSION, name, digest_of(content, algorithm), len(content), generation, lease
-            )
-        )
+        return self.result_of(self.committing(content, name, generation, lease, algorithm))
+
+    def committing(
+        self: Any,
+        content: bytes = CONTENT,
+        name: RepositoryName = APP,
+        generation: int = 1,
+        lease: Lease = EARLY,
+        algorithm: str = "sha256",
+    ) -> Any:
+        """Commit the session that has been begun."""
+        digest, standing = digest_of(content, algorithm), Standing(False, generation)
+        return self.blobs.commit(SESSION, name, digest, len(content), standing, lease)
+
+    def touched(self: Any) -> list[float]:
+        """When the sessions that have not ended were last used."""
+        return [when for (when,) in self.rows("SELECT touched FROM upload WHERE repository <> ''")]
 
     def put(
         self: Any,

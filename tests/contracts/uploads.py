@@ -91,25 +91,59 @@ class UploadsContract(FilesCase):
         self.write(upload, b"!")
         assert self.result_of(upload.digest("sha256")) == digest_of(BOTH + b"!")
 
-    def test_truncating(self: Any) -> None:
-        """What is cut off is forgotten, and something else may come instead."""
+    def test_taking_back(self: Any) -> None:
+        """
+        What was written since a session was opened is forgotten, nothing else is, and something
+        else may come instead.
+        """
+        self.add(FIRST)
         upload = self.opened()
-        self.write(upload, BOTH)
-        for offset in (len(BOTH), len(FIRST)):
-            self.result_of(upload.truncate(offset))
-        assert upload.offset == self.offset() == len(FIRST)
+        self.write(upload, SECOND, SECOND)
+        for _ in range(2):
+            self.result_of(upload.take_back())
+            assert upload.offset == self.offset() == len(FIRST)
         assert self.result_of(upload.digest("sha256")) == digest_of(FIRST)
         assert self.write(upload, b" and others") == len(FIRST) + 11
         assert self.result_of(upload.digest("sha256")) == digest_of(FIRST + b" and others")
 
-    def test_truncating_what_another_process_has_hashed(self: Any) -> None:
+    def test_taking_back_what_another_process_goes_on_from(self: Any) -> None:
         """A digest is never of bytes that another process has taken back."""
-        self.add(BOTH)
+        self.add(FIRST)
         other = self.opened(files=self.other_process())
-        self.result_of(other.truncate(len(FIRST)))
+        self.write(other, SECOND.upper())
+        self.result_of(other.take_back())
         self.result_of(other.close())
         upload = self.opened()
         assert self.result_of(upload.digest("sha256")) == digest_of(FIRST)
+        self.write(upload, SECOND)
+        assert self.result_of(upload.digest("sha256")) == digest_of(BOTH)
+
+    def test_a_client_goes_while_its_bytes_are_taken_back(self: Any) -> None:
+        """They are taken back, or are not; and whichever, no digest is of others than are there."""
+        upload = self.opened()
+        self.write(upload, FIRST)
+        taking = self.begin(upload.take_back())
+        taking.addErrback(lambda _: None)
+        taking.cancel()
+        self.result_of(upload.close())
+        kept = FIRST[: self.offset()]
+        # As many as were there, but others.
+        self.add(bytes(len(FIRST) - len(kept)), files=self.other_process())
+        again = self.opened()
+        digest = digest_of(kept + bytes(len(FIRST) - len(kept)))
+        assert self.result_of(again.digest("sha256")) == digest
+
+    def test_dropping(self: Any) -> None:
+        """A session that is dropped is unknown to everybody from then on, and let go."""
+        self.add(FIRST)
+        upload = self.opened()
+        self.write(upload, SECOND)
+        self.result_of(upload.drop())
+        self.result_of(upload.close())
+        for files in (self.files, self.other_process()):
+            self.failure_of(files.uploads.open(SESSION, None), BlobUploadUnknown)
+            self.failure_of(files.uploads.offset(SESSION), BlobUploadUnknown)
+        self.result_of(self.files.uploads.remove(SESSION))
 
     def test_sessions_do_not_mix(self: Any) -> None:
         """Two open sessions have bytes of their own."""
@@ -232,12 +266,40 @@ class UploadsContract(FilesCase):
         blob = Blob(digest_of(FIRST), len(FIRST), 1)
         upload = self.opened()
         self.result_of(upload.publish(blob.digest, 1))
-        self.failure_of(upload.truncate(1), BlobUploadInvalid)
-        self.result_of(upload.truncate(len(FIRST)))
+        self.failure_of(upload.drop(), BlobUploadInvalid)
+        self.result_of(upload.take_back())
         upload.write(SECOND)
         self.failure_of(flush(upload), BlobUploadInvalid)
         self.result_of(upload.close())
         assert self.offset() == len(FIRST)
+        assert self.bytes_of(blob) == FIRST
+
+    def test_what_was_just_written_and_published(self: Any) -> None:
+        """The bytes of a blob stay also with whoever has written them."""
+        upload = self.opened()
+        self.write(upload, FIRST)
+        self.result_of(upload.publish(digest_of(FIRST), 1))
+        self.failure_of(upload.take_back(), BlobUploadInvalid)
+        self.result_of(upload.close())
+        assert self.bytes_of(Blob(digest_of(FIRST), len(FIRST), 1)) == FIRST
+
+    def test_who_comes_late_never_changes_a_blob(self: Any) -> None:
+        """
+        Who has opened a session between its commit and its removal, when nothing but the blob's
+        name is left, writes to no blob and forgets no byte of it.
+        """
+        self.add(FIRST)
+        blob = Blob(digest_of(FIRST), len(FIRST), 1)
+        upload = self.opened()
+        self.result_of(upload.publish(blob.digest, 1))
+        self.result_of(upload.close())
+        late = self.opened(files=self.other_process())
+        self.result_of(self.files.uploads.remove(SESSION))
+        assert late.published
+        self.failure_of(late.drop(), BlobUploadInvalid)
+        late.write(SECOND)
+        self.failure_of(flush(late), BlobUploadInvalid)
+        self.result_of(late.close())
         assert self.bytes_of(blob) == FIRST
 
     def test_being_published(self: Any) -> None:

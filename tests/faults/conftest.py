@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import pytest
 
+from ..postgres import PostgresServer, postgres
 from .disks import Disk, unshare_mounts
 from .lives import Lives
 from .under_filter import MACHINE
@@ -39,6 +40,13 @@ def ends() -> Iterator[ExitStack]:
 def daemons(tmp_path: Path, ends: ExitStack) -> Lives:
     """Makes daemons, each with a directory of its own, and ends them."""
     return Lives(tmp_path, ends)
+
+
+@pytest.fixture
+def durable_server() -> Iterator[PostgresServer]:
+    """A server that keeps what it has promised."""
+    with postgres(fsync=True) as server:
+        yield server
 
 
 @pytest.fixture

@@ -45,6 +45,7 @@ class Daemon:
     """
     A registry with its data in C{root}. What it says is in C{log}, which is not on the same disk.
 
+    @ivar configuration: what it is told beside where it is, in the words of its file.
     @ivar interceptor: decides about its system calls, if it is C{intercepted}.
     @ivar decide: what it decides from the start on.
     """
@@ -52,6 +53,7 @@ class Daemon:
     root: Path
     log: Path
     intercepted: bool = False
+    configuration: str = ""
     decide: Decide = every_call
     port: int = field(factory=lasting_port)
     interceptor: Interceptor | None = field(default=None, init=False)
@@ -68,6 +70,10 @@ class Daemon:
         command = ["/usr/bin/setpriv", "--pdeathsig", "KILL"]
         command += [str(twistd), "--pidfile=", "-n", "ociregd", "--root", str(self.root)]
         command += ["--listen", f"tcp:{self.port}:interface=127.0.0.1"]
+        if self.configuration:
+            file = self.log.with_name("ociregd.toml")
+            file.write_text(self.configuration)
+            command += ["--config", str(file)]
         if self.intercepted:
             self._run_intercepted(command)
         else:

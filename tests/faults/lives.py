@@ -21,10 +21,17 @@ class Lives:
     directory: Path
     _ends: ExitStack
 
-    def make(self, name: str, *, root: Path | None = None, intercepted: bool = False) -> Daemon:
+    def make(
+        self,
+        name: str,
+        *,
+        root: Path | None = None,
+        intercepted: bool = False,
+        configuration: str = "",
+    ) -> Daemon:
         """A daemon that is not started yet."""
         directory = self.directory / name
         directory.mkdir()
-        daemon = Daemon(root or directory / "root", directory / "log", intercepted)
+        daemon = Daemon(root or directory / "root", directory / "log", intercepted, configuration)
         self._ends.callback(daemon.kill)
         return daemon

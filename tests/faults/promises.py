@@ -3,7 +3,8 @@ What a registry has promised, kept up to date request by request, and whether it
 
 Everything that can be pulled is a path and the bytes that a GET of it may give; None is a 404. A
 request that changes something makes both the old and the new possible until its answer comes: no
-answer, or a 500, leaves it so, and a refusal takes it back. What was once seen stays true.
+answer, or one that does not know, leaves it so, and a refusal takes it back. What was once seen
+stays true.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ from tests.functional.client import Answer, Wire, request
 
 Effects = Mapping[str, bytes | None]
 
-#: Refusals that pass: a full storage, a read-only storage.
-REFUSALS = {413: "DENIED", 403: "DENIED"}
+#: Refusals that pass: a full storage, a read-only storage, a database that is away.
+REFUSALS = {413: "DENIED", 403: "DENIED", 503: "TOOMANYREQUESTS"}
+
+#: Answers that leave open whether it was done: an incident, and that the database went away.
+OPEN = {500, 503}
 
 
 @frozen
@@ -51,7 +55,7 @@ def exchange(
 
 
 def check_refusal(answer: Answer) -> None:
-    """Assert that a client can tell what happened: no room, no writes, or an incident."""
+    """Assert that a client can tell what happened: a refusal for the time being, or an incident."""
     [error] = answer.json()["errors"]
     if answer.status == 500:
         assert error["code"] == "UNKNOWN", answer
@@ -59,7 +63,7 @@ def check_refusal(answer: Answer) -> None:
     else:
         assert error["code"] == REFUSALS[answer.status], answer
         assert error["detail"], answer
-    if answer.status == 413:
+    if answer.status in (413, 503):
         assert int(answer.header("Retry-After")) > 0, answer
 
 
@@ -113,16 +117,21 @@ class Account:
             return answer
         assert answer.status in (500, *REFUSALS), f"{line}: {answer}"
         check_refusal(answer)
-        if answer.status in REFUSALS:
+        if answer.status not in OPEN:
             self._possible.update(before)
         raise Setback(line, answer)
 
     def check(self) -> None:
         """
         Assert that everything is as promised, by pulling all of it.
+
+        @raise Setback: if that is not to be had for the time being.
         """
         for path, possible in self._possible.items():
             answer = exchange(self.port, "GET", path, {}, None)
+            if answer.status == 503:
+                check_refusal(answer)
+                raise Setback(f"GET {path}", answer)
             assert answer.status in (200, 404), f"{path}: {answer}\n{self.recently()}"
             found = answer.body if answer.status == 200 else None
             if found is not None:

@@ -38,10 +38,12 @@ class Session:
     An upload session as its client knows it.
 
     @ivar acknowledged: how many bytes the registry has said that it holds.
+    @ivar lost: whether it may have ended by a fault.
     """
 
     location: str
     acknowledged: int = 0
+    lost: bool = False
 
 
 @define(eq=False)
@@ -98,10 +100,11 @@ class Pusher:
                 return
             except Setback as setback:
                 self._set_back(setback)
-                # A failed fsync empties the session: bytes may be lost that look as if they were
-                # not.
-                if session is not None and (self.forgets or setback.answer is not None):
+                if session is not None and self.forgets:
                     session.acknowledged = 0
+                # A failed fsync ends the session: bytes may be lost that look as if they were not.
+                if session is not None and setback.answer is not None:
+                    session.lost |= setback.request.startswith("PUT ")
 
     def _begin(self, name: str) -> Session:
         answer = self.account.call("POST", f"/v2/{name}/blobs/uploads/", {202})
@@ -126,7 +129,8 @@ class Pusher:
             # Then it must have ended: nothing else ends sessions that are in use.
             blob = f"/v2/{name}/blobs/{digest_of(content)}"
             status = self.account.call("HEAD", blob, {200, 404}).status
-            assert status == 200 or self.forgets, f"lost {session}\n{self.account.recently()}"
+            lost = session.lost or self.forgets
+            assert status == 200 or lost, f"lost {session}\n{self.account.recently()}"
             if status == 404:
                 return None
             return len(content)

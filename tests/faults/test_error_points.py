@@ -92,25 +92,36 @@ def test_an_error_of_any_system_call_is_told_and_passes(daemons: Lives, name: st
 @pytest.mark.usefixtures("intercepted")
 def test_bytes_that_were_not_synced_have_to_come_again(daemons: Lives) -> None:
     """
-    After a failed fsync the session is there but empty: the system reports lost bytes only once.
+    A failed fsync ends the session, for all daemons on the storage, whatever they have of it in
+    memory: the system reports lost bytes only once.
     """
     daemon = daemons.make("daemon", intercepted=True)
+    other = daemons.make("other", root=daemon.root)
     daemon.start()
+    other.start()
     account = Account(daemon.port, daemons.directory / "journal")
+    elsewhere = Account(other.port, daemons.directory / "journal-elsewhere")
     content = Images("sync").layer()
+    half = len(content) // 2
     location = account.call("POST", "/v2/team/app/blobs/uploads/", {202}).header("Location")
+    elsewhere.call("PATCH", location, {202}, headers=BINARY, body=content[:half])
     assert daemon.interceptor is not None
     daemon.interceptor.decide = Nth(1, failing(errno.EIO), lambda call: call.name == "fsync")
     path = f"{location}?digest={digest_of(content)}"
     with pytest.raises(Setback) as caught:
-        account.call("PUT", path, {201}, headers=BINARY, body=content)
+        account.call("PUT", path, {201}, headers=BINARY, body=content[half:])
     assert caught.value.answer is not None
     assert caught.value.answer.status == 500
-    assert account.call("GET", location, {204}).header("Range") == "0-0"
-    effects = {f"/v2/team/app/blobs/{digest_of(content)}": content}
-    account.call("PUT", path, {201}, headers=BINARY, body=content, effects=effects)
-    account.check()
+    for one in (account, elsewhere):
+        one.call("GET", location, {404})
+        one.call("PUT", path, {404}, headers=BINARY, body=content[half:])
+        one.call("HEAD", f"/v2/team/app/blobs/{digest_of(content)}", {404})
+        pusher = Pusher(one, fail)
+        pusher.push_in_chunks("team/app", content, half)
+        one.check()
+        pusher.delete(f"/v2/team/app/blobs/{digest_of(content)}")
     daemon.stop()
+    other.stop()
 
 
 @pytest.mark.usefixtures("intercepted")
@@ -122,11 +133,7 @@ def test_an_error_of_any_read_is_told_or_cuts_the_answer(daemons: Lives) -> None
     daemon = daemons.make("daemon", intercepted=True)
     daemon.start()
     account = Account(daemon.port, daemons.directory / "journal")
-
-    def recover(setback: Setback) -> None:
-        raise AssertionError(setback)
-
-    push_everything(Pusher(account, recover), "team/app", Images("read", 1024 * 1024))
+    push_everything(Pusher(account, fail), "team/app", Images("read", 1024 * 1024))
     failed: Counter[str] = Counter()
     for number in itertools.count(1):
         # A new process, whose database has nothing in its cache.
@@ -144,3 +151,8 @@ def test_an_error_of_any_read_is_told_or_cuts_the_answer(daemons: Lives) -> None
     report(failed)
     assert sum(failed.values()) > 5, failed
     daemon.stop()
+
+
+def fail(setback: Setback) -> None:
+    """There is no reason to be set back."""
+    raise AssertionError(setback)

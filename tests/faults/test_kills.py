@@ -9,8 +9,11 @@ import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.functional.daemon import eventually
 
+from ..postgres import PostgresServer
 from .daemon import Daemon
 from .lives import Lives
 from .promises import Account, Setback
@@ -55,12 +58,19 @@ def push_until(over: threading.Event, daemon: Daemon, client: int, lives: Lives)
     return accounts
 
 
-def test_a_kill_at_any_moment_loses_nothing(daemons: Lives) -> None:
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_a_kill_at_any_moment_loses_nothing(
+    daemons: Lives, engine: str, request: pytest.FixtureRequest
+) -> None:
     """
     However often the daemon is killed while clients push, all that was acknowledged can be pulled
     afterwards, unfinished uploads go on where they were, and nobody has to help it up.
     """
-    daemon = daemons.make("daemon")
+    configuration = ""
+    if engine == "postgresql":
+        server: PostgresServer = request.getfixturevalue("durable_server")
+        configuration = f'[metadata]\ndatabase = "{server.create_database("killed")}"\n'
+    daemon = daemons.make("daemon", configuration=configuration)
     daemon.start()
     seed = os.environ.get("OCIREGD_FAULT_SEED", str(random.randrange(10**6)))
     print(f"OCIREGD_FAULT_SEED={seed}")

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import re
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 TIMEOUT_SECONDS = 20.0
 
@@ -191,9 +191,16 @@ class Client:
     One request, one connection, one answer.
 
     Like the clients written in Go it always offers gzip, which a registry must not take up.
+
+    @ivar _turns: the port that each connection goes to: of one daemon, or of several that are one
+        registry.
     """
 
-    port: int = field()
+    _turns: Iterator[int]
+
+    def connect(self) -> Wire:
+        """A connection on which requests can be written as bytes."""
+        return Wire(next(self._turns))
 
     def call(
         self,
@@ -209,7 +216,7 @@ class Client:
         """
         pairs = list(headers.items() if isinstance(headers, Mapping) else headers)
         pairs += [("Accept-Encoding", "gzip"), ("Connection", "close")]
-        with Wire(self.port) as wire:
+        with self.connect() as wire:
             wire.send(request(method, target, pairs, body, chunks))
             answer = wire.answer(method)
             assert wire.rest() == b"", f"more than one answer to {method} {target}"

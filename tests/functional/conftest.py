@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from ..postgres import PostgresServer
 from .client import Client
 from .content import ALGORITHMS, number
 from .daemon import Daemon
@@ -30,15 +31,44 @@ idle_time = "1s"
 rate_time = "1s"
 """
 
-NewDaemon = Callable[[str | None], Daemon]
+NewDaemon = Callable[..., Daemon]
+
+ENGINES = ("sqlite", "postgresql")
+
+#: Whose requests go to the next daemon each, of two that share their data.
+TWO_DAEMONS = "two daemons on postgresql"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what talks to a registry at its defaults once more, with two daemons."""
+    if "engine" in metafunc.fixturenames:
+        engines = [*ENGINES, TWO_DAEMONS] if "daemon" in metafunc.fixturenames else ENGINES
+        metafunc.parametrize("engine", engines, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
-def new_daemon(tmp_path_factory: pytest.TempPathFactory) -> NewDaemon:
+def engine(request: pytest.FixtureRequest) -> str:
+    """Each engine in turn, for the metadata of all registries."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def new_daemon(
+    tmp_path_factory: pytest.TempPathFactory, engine: str, postgres_server: PostgresServer
+) -> NewDaemon:
     """Make a daemon, not started yet, for a configuration."""
 
-    def make(configuration: str | None) -> Daemon:
-        return Daemon(tmp_path_factory.mktemp("daemon"), configuration)
+    def make(configuration: str = "") -> Daemon:
+        directory = tmp_path_factory.mktemp("daemon")
+        if engine == "sqlite":
+            return Daemon(directory, configuration or None)
+        url = postgres_server.create_database(f"daemon{number()}")
+        configuration += f'\n[metadata]\ndatabase = "{url}"\n'
+        if engine != TWO_DAEMONS:
+            return Daemon(directory, configuration)
+        root = directory / "root"
+        neighbour = Daemon(tmp_path_factory.mktemp("neighbour"), configuration, root=root)
+        return Daemon(directory, configuration, neighbours=[neighbour])
 
     return make
 
@@ -51,8 +81,8 @@ def _running(daemon: Daemon) -> Iterator[Daemon]:
 
 @pytest.fixture(scope="session")
 def daemon(new_daemon: NewDaemon) -> Iterator[Daemon]:
-    """A registry without a configuration file."""
-    yield from _running(new_daemon(None))
+    """A registry at its defaults."""
+    yield from _running(new_daemon())
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from .client import Client, Wire, check_every_answer, request
+from .client import Client, check_every_answer, request
 from .content import OCI_MANIFEST, digest_of, encode, number, unique, unknown_digest
 from .daemon import Daemon
 from .repository import Repository
@@ -83,7 +83,7 @@ def assert_not_executed(
     canary = Repository(client, f"canary{number()}")
     content = unique()
     target = f"/v2/{canary.name}/blobs/uploads/?digest={digest_of(content)}"
-    with Wire(client.port) as wire:
+    with client.connect() as wire:
         wire.send(raw + request("POST", target, body=content))
         answer = wire.answer("POST")
         assert answer.status in statuses, answer
@@ -120,7 +120,7 @@ def test_chunk_without_end(client: Client) -> None:
 )
 def test_folded_header(client: Client, folded: bytes) -> None:
     """A header over two lines is refused, or read as one line: then the request ends as it says."""
-    with Wire(client.port) as wire:
+    with client.connect() as wire:
         wire.send(BEGIN + HOST + folded + request("GET", "/v2/", {"Connection": "close"}))
         if wire.answer("POST").status == 202:
             assert wire.answer("GET").status == 200
@@ -132,7 +132,7 @@ def test_the_corpus_would_find_out(client: Client) -> None:
     canary = Repository(client, f"canary{number()}")
     content = unique()
     target = f"/v2/{canary.name}/blobs/uploads/?digest={digest_of(content)}"
-    with Wire(client.port) as wire:
+    with client.connect() as wire:
         wire.send(BEGIN + HOST + LENGTH + b"\r\n" + request("POST", target, body=content))
         assert wire.answer("POST").status == 202
         assert wire.answer("POST").status == 201
@@ -153,7 +153,7 @@ def test_pipelined_requests(repository: Repository) -> None:
         ("POST", f"/v2/{repository.name}/blobs/uploads/", 202, b""),
         ("GET", f"/v2/{repository.name}/blobs/{first}", 200, large),
     ]
-    with Wire(repository.client.port) as wire:
+    with repository.client.connect() as wire:
         wire.send(b"".join(request(method, path) for method, path, _, _ in paths))
         for method, path, status, body in paths:
             answer = wire.answer(method)
@@ -163,7 +163,7 @@ def test_pipelined_requests(repository: Repository) -> None:
 
 def test_uploads_on_one_connection(repository: Repository) -> None:
     """A client may push blob after blob on one connection, with bodies of either framing."""
-    with Wire(repository.client.port) as wire:
+    with repository.client.connect() as wire:
         for size in (0, 1, 100_000):
             content = unique(size)
             wire.send(request("POST", f"/v2/{repository.name}/blobs/uploads/"))
@@ -194,7 +194,7 @@ def test_a_refused_body_is_no_request(repository: Repository) -> None:
     content = unique()
     target = f"/v2/{repository.name}/blobs/uploads/?digest={digest_of(content)}"
     hidden = request("POST", target, body=content)
-    with Wire(repository.client.port) as wire:
+    with repository.client.connect() as wire:
         wire.send(request("PATCH", f"/v2/{repository.name}/blobs/uploads/0", body=hidden * 50))
         assert wire.answer("PATCH").status == 404
         wire.send(request("GET", "/v2/", {"Connection": "close"}))
@@ -210,7 +210,7 @@ def test_continue(repository: Repository, expectation: str) -> None:
     content = unique()
     location = repository.begin()
     headers = {"Content-Length": "100", "Expect": expectation}
-    with Wire(repository.client.port) as wire:
+    with repository.client.connect() as wire:
         wire.send(request("PATCH", location, headers))
         assert wire.answer("PATCH").status == 100
         wire.send(content)
@@ -237,7 +237,7 @@ def test_no_continue(
     session = repository.begin().removeprefix(f"/v2/{repository.name}/")
     target = f"/v2/{repository.name}/{path.format(session=session)}"
     headers = {**headers, "Content-Length": "100", "Expect": "100-continue"}
-    with Wire(repository.client.port) as wire:
+    with repository.client.connect() as wire:
         wire.send(request(method, target, headers))
         assert wire.answer(method).status == status
 
@@ -245,7 +245,7 @@ def test_no_continue(
 def test_a_manifest_too_large_is_not_asked_for(repository: Repository) -> None:
     """A client that waits to be asked for a manifest over the limit is refused by its length."""
     headers = {"Content-Length": str(5 << 20), "Expect": "100-continue"}
-    with Wire(repository.client.port) as wire:
+    with repository.client.connect() as wire:
         wire.send(request("PUT", f"/v2/{repository.name}/manifests/v1", headers))
         assert wire.answer("PUT").status == 413
 
@@ -263,7 +263,7 @@ def test_absolute_form(repository: Repository, host: str) -> None:
 
 def test_http_1_0(client: Client) -> None:
     """HTTP/1.0, which has no Host, is answered, and the connection ends."""
-    with Wire(client.port) as wire:
+    with client.connect() as wire:
         wire.send(b"GET /v2/ HTTP/1.0\r\n\r\n")
         assert wire.answer("GET").status == 200
         assert wire.rest() == b""
@@ -273,7 +273,7 @@ def test_http_1_0(client: Client) -> None:
 @pytest.mark.parametrize("method", ["OPTIONS", "CONNECT", "GET"])
 def test_targets_that_are_no_paths(client: Client, method: str, target: str) -> None:
     """Targets of other forms are refused, as a client's mistake."""
-    with Wire(client.port) as wire:
+    with client.connect() as wire:
         wire.send(request(method, target, {"Connection": "close"}))
         answer = wire.answer(method)
     assert 400 <= answer.status < 500
@@ -282,7 +282,7 @@ def test_targets_that_are_no_paths(client: Client, method: str, target: str) -> 
 
 def test_long_target(client: Client) -> None:
     """A target beyond the limit is 414, at once, and ends the connection."""
-    with Wire(client.port) as wire:
+    with client.connect() as wire:
         wire.send(request("GET", "/v2/?x=" + "y" * 200_000))
         assert wire.answer("GET").status == 414
         wire.rest()
@@ -291,7 +291,7 @@ def test_long_target(client: Client) -> None:
 @pytest.mark.parametrize("name", ["X-Long", "Authorization", "Range"])
 def test_long_header(client: Client, name: str) -> None:
     """A header beyond the limit is 431, at once, and ends the connection."""
-    with Wire(client.port) as wire:
+    with client.connect() as wire:
         wire.send(request("GET", "/v2/", {name: "y" * 200_000}))
         assert wire.answer("GET").status == 431
         wire.rest()
@@ -299,7 +299,7 @@ def test_long_header(client: Client, name: str) -> None:
 
 def test_very_many_headers(client: Client) -> None:
     """Header lines beyond the limit are 431, though each of them is short."""
-    with Wire(client.port) as wire:
+    with client.connect() as wire:
         wire.send(request("GET", "/v2/", [(f"X-{count}", "y") for count in range(50_000)]))
         assert wire.answer("GET").status == 431
         wire.rest()
@@ -314,7 +314,7 @@ def test_tls_on_the_plain_port(client: Client) -> None:
     """A client that tries TLS first is told at once, in HTTP, that this is not the place."""
     hello = bytes.fromhex("1603010200010001fc0303") + unique(500)
     for size in (1, 5, len(hello)):
-        with Wire(client.port) as wire:
+        with client.connect() as wire:
             wire.send(hello[:size])
             assert wire.rest().startswith(b"HTTP/1.1 400 ")
 
@@ -326,7 +326,7 @@ def test_refusals_of_http_are_in_json(client: Client) -> None:
         request("GET", "/v2/?x=" + "y" * 200_000),
         request("GET", "/v2/", {"X": "y" * 200_000}),
     ):
-        with Wire(client.port) as wire:
+        with client.connect() as wire:
             wire.send(raw)
             check_every_answer("GET", wire.answer())
 

@@ -18,7 +18,7 @@ from .repository import Repository
 @pytest.mark.parametrize("end", [Daemon.stop, Daemon.kill])
 def test_restart(new_daemon: NewDaemon, end: Callable[[Daemon], None]) -> None:
     """After a stop and after a crash all is there that was acknowledged, and uploads go on."""
-    daemon = new_daemon(None)
+    daemon = new_daemon()
     daemon.start()
     assert daemon.client.call("GET", "/v2/_catalog").json() == {"repositories": []}
     repository = Repository(daemon.client, "kept/app")

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from .client import Answer, Wire, request
+from .client import Answer, request
 from .content import digest_of, unique, unknown_digest
 from .daemon import eventually
 from .repository import Repository
@@ -138,7 +138,7 @@ def test_single_post_cut_short(repository: Repository, algorithm: str) -> None:
     content = unique()
     digest = digest_of(content, algorithm)
     target = f"/v2/{repository.name}/blobs/uploads/?digest={digest}"
-    with Wire(repository.client.port) as wire:
+    with repository.client.connect() as wire:
         wire.send(request("POST", target, {"Content-Length": "200"}, content))
     assert repository.status(f"blobs/{digest}") == 404
 
@@ -313,7 +313,7 @@ def test_cut_and_resumed(repository: Repository, algorithm: str) -> None:
     content = unique(4_000_000)
     digest = digest_of(content, algorithm)
     location = repository.begin()
-    with Wire(repository.client.port) as wire:
+    with repository.client.connect() as wire:
         head = request("PATCH", location, {"Content-Length": str(len(content))})
         wire.send(head + content[:3_000_000])
         eventually(lambda: repository.received(location) != "0-0")

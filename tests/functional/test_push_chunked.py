@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from .client import Answer, Wire, request
+from .client import Answer, request
 from .content import digest_of, unique
 from .repository import Repository
 
@@ -229,7 +229,7 @@ def test_second_writer(repository: Repository, method: str) -> None:
     location = repository.begin()
     repository.append(location, content[:10])
     headers = {"Content-Length": "10", "Expect": "100-continue"}
-    with Wire(repository.client.port) as first:
+    with repository.client.connect() as first:
         first.send(request("PATCH", location, headers))
         # That it asks for the body shows that the first request has the session now.
         assert first.answer("PATCH").status == 100

@@ -91,6 +91,8 @@ class RegistryCase:
         blob, reader = self.result_of((repository or self.app).blobs.open(digest))
         assert blob.digest == digest
         content: bytes = self.result_of(reader.read(0, blob.size + 1))
+        reader.close()
+        self.perform_all()
         return content
 
     def offset(self: Any, session_id: str) -> int:

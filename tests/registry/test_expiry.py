@@ -261,8 +261,8 @@ class ExpiryContract(RegistryCase):
         self.memory.sessions.clear()
         self.time.seconds += LIFETIME + 1
         assert self.expire() == 1
-        touching = self.registry.records.uploads.touched(session_id, APP)
-        self.failure_of(touching, BlobUploadUnknown)
+        checking = self.registry.records.uploads.check(session_id, APP)
+        self.failure_of(checking, BlobUploadUnknown)
 
     def test_a_poisoned_session(self: Any) -> None:
         """A session that cannot be ended does not keep the others, nor the sweep from its end."""
@@ -274,6 +274,18 @@ class ExpiryContract(RegistryCase):
         assert len(self.flushLoggedErrors(Broken)) == 1
         assert self.result_of(expiry.expire()) == 0
         self.time.seconds += LIFETIME + 1
+        assert self.expire() == 1
+
+    def test_a_session_that_cannot_be_opened_for_now(self: Any) -> None:
+        """What passes is no use of a session: it does not live longer for it."""
+        self.begun(FIRST)
+        self.time.seconds += LIFETIME + 1
+
+        async def refuse(*_: Any) -> None:
+            raise TooManyRequests("too many files are open")
+
+        refusing = Instead(self.registry.uploads, {"open": refuse})
+        assert self.result_of(self.expiry(uploads=refusing).expire()) == 0
         assert self.expire() == 1
 
     def test_a_sweep_never_fails(self: Any) -> None:

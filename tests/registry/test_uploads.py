@@ -27,6 +27,7 @@ from ociregd.interfaces import IUpload, IUploads
 from ociregd.oci.digest import Digest, digest_of
 from ociregd.oci.names import RepositoryName
 from ociregd.registry.uploads import Chunk, Dropped, Uploads
+from ociregd.values import Standing
 
 from ..fakes import ArrivingBody, Memory, body, chunked
 from ..workers import AtOnce, NewestFirst, OldestFirst
@@ -38,14 +39,14 @@ Then = Callable[[], Awaitable[Any]]
 @frozen
 class Meanwhile:
     """
-    Blob records to which something happens once, right after somebody has asked for a generation.
+    Blob records to which something happens once, right after somebody has asked for a blob.
     """
 
     _records: Any
     _happenings: list[Then]
 
-    async def generation(self, digest: Digest) -> tuple[bool, int]:
-        answer: tuple[bool, int] = await self._records.generation(digest)
+    async def continue_(self, session_id: str, name: RepositoryName, digest: Digest) -> Standing:
+        answer: Standing = await self._records.continue_(session_id, name, digest)
         if self._happenings:
             await self._happenings.pop()()
         return answer
@@ -462,15 +463,14 @@ class UploadsContract(RegistryCase):
 
     def test_a_commit_that_fails_can_be_tried_again(self: Any) -> None:
         """If the database takes no commit, the session is there still, with all its bytes."""
-        session_id = self.begun(FIRST)
+        self.commit(self.failed_commit(), digest_of(BOTH), body())
 
-        async def no_room() -> None:
-            raise StorageFull("no room for rows")
-
-        committing = self.meanwhile(no_room).commit(session_id, digest_of(BOTH), body(SECOND))
-        self.failure_of(committing, StorageFull)
-        assert self.offset(session_id) == len(BOTH)
-        self.commit(session_id, digest_of(BOTH), body())
+    def without_commit(self: Any, commit: Callable[..., Awaitable[Any]]) -> Uploads:
+        """Uploads whose database does not do what it is asked for at the end."""
+        records = self.registry.records
+        failing = evolve(records, blobs=Without(records.blobs, commit))
+        uploads: Uploads = evolve(self.registry, records=failing).repository(APP).uploads
+        return uploads
 
     def failed_commit(self: Any) -> str:
         """A session whose last request sent its last bytes, and failed at the database."""
@@ -479,9 +479,7 @@ class UploadsContract(RegistryCase):
         async def no_room(*_: object) -> None:
             raise StorageFull("no room for rows")
 
-        records = self.registry.records
-        failing = evolve(records, blobs=Without(records.blobs, no_room))
-        uploads = evolve(self.registry, records=failing).repository(APP).uploads
+        uploads = self.without_commit(no_room)
         self.failure_of(uploads.commit(session_id, digest_of(BOTH), body(SECOND)), StorageFull)
         assert self.offset(session_id) == len(BOTH)
         return session_id
@@ -577,14 +575,15 @@ class UploadsContract(RegistryCase):
 
     def test_abandoning_what_ends_meanwhile(self: Any) -> None:
         """A session that ends by itself between two looks is left to whoever ended it."""
-        session_id = self.begun(FIRST)
+        for content in (b"", FIRST):
+            session_id = self.begun(content)
 
-        async def end() -> None:
-            await self.registry.records.uploads.end(session_id, APP)
+            async def end(session_id: str = session_id) -> None:
+                await self.registry.records.uploads.end(session_id, APP)
 
-        overtaken = evolve(self.registry, uploads=Overtaken(self.registry.uploads, end))
-        self.result_of(overtaken.repository(APP).uploads.abandon(session_id))
-        assert not self.memory.sessions[session_id].busy
+            overtaken = evolve(self.registry, uploads=Overtaken(self.registry.uploads, end))
+            self.result_of(overtaken.repository(APP).uploads.abandon(session_id))
+            assert not any(session.busy for session in self.memory.sessions.values())
 
     def test_abandoning_after_a_failed_commit(self: Any) -> None:
         """A session whose bytes have a blob's name ends too, and the blob keeps them."""
@@ -664,13 +663,18 @@ class UploadsLaterTests(OldestFirst, UploadsContract, SynchronousTestCase):
         """A commit that breaks when its client has gone is logged, and the session is free."""
         session_id = self.begun(BOTH)
 
-        async def broken() -> None:
+        answer: Deferred[None] = Deferred()
+
+        async def broken(*_: object) -> None:
+            await answer
             raise OSError("the disk")
 
-        committing = self.begin(self.meanwhile(broken).commit(session_id, digest_of(BOTH), body()))
-        self.later.perform()
+        uploads = self.without_commit(broken)
+        committing = self.begin(uploads.commit(session_id, digest_of(BOTH), body()))
+        self.perform_all()
         committing.cancel()
         self.failureResultOf(committing, CancelledError)
+        answer.callback(None)
         self.perform_all()
         assert len(self.flushLoggedErrors(OSError)) == 1
         self.commit(session_id, digest_of(BOTH), body())

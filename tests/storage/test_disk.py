@@ -113,7 +113,8 @@ class TreeTests(SynchronousTestCase):
             for algorithm in ("sha256", "sha512"):
                 names = {path.name for path in (self.root / "blobs" / algorithm).iterdir()}
                 assert names == {f"{first:02x}" for first in range(256)}
-            assert {path.name for path in (self.root / "blobs").iterdir()} == {"sha256", "sha512"}
+            names = {path.name for path in (self.root / "blobs").iterdir()}
+            assert names == {"sha256", "sha512", ".lock"}
             assert (self.root / "uploads").is_dir()
 
     def test_goes_on_after_a_crash(self) -> None:
@@ -126,7 +127,8 @@ class TreeTests(SynchronousTestCase):
         """Daemons that start at the same time on an empty root do not get in each other's way."""
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda _: Tree(self.root).prepare(), range(8)))
-        assert {path.name for path in (self.root / "blobs").iterdir()} == {"sha256", "sha512"}
+        names = {path.name for path in (self.root / "blobs").iterdir()}
+        assert names == {"sha256", "sha512", ".lock"}
 
     def test_is_nobody_elses(self) -> None:
         """Others on the machine cannot read what is stored."""
@@ -185,6 +187,25 @@ class DiskFilesTests(OnDisk, OldestFirst, SynchronousTestCase):
         self.later.perform()
         assert open_files() == self.before
 
+    def test_dropping_makes_room(self) -> None:
+        """Nothing holds the bytes of a dropped session any more, so their room is free."""
+        upload: Any = self.result_of(self.files.uploads.open(SESSION, None))
+        upload.write(FIRST)
+        self.perform_all()
+        self.result_of(upload.drop())
+        assert open_files() == self.before
+        assert list((self.tree.root / "uploads").iterdir()) == []
+
+    def test_a_file_that_has_lost_its_end(self) -> None:
+        """What a file has lost that was hashed before is in no digest, however that came about."""
+        upload: Any = self.result_of(self.files.uploads.open(SESSION, None))
+        upload.write(BOTH)
+        self.result_of(upload.close())
+        os.truncate(self.tree.upload(SESSION), len(FIRST))
+        again: Any = self.result_of(self.files.uploads.open(SESSION, None))
+        assert self.result_of(again.digest("sha256")) == digest_of(FIRST)
+        self.result_of(again.close())
+
     def test_when_a_session_was_written(self) -> None:
         """An upload tells when its bytes changed last, whoever changed them."""
         upload: Any = self.result_of(self.files.uploads.open(SESSION, None))
@@ -211,6 +232,21 @@ class DiskFilesTests(OnDisk, OldestFirst, SynchronousTestCase):
         self.published(BOTH)
         assert self.tree.blob(digest_of(BOTH), 1).read_bytes() == BOTH
         assert list((self.tree.root / "uploads").iterdir()) == []
+
+    def test_a_second_name_goes_with_its_session(self) -> None:
+        """
+        What a crash in the middle of a commit has left is removed with the session, and after it:
+        as long as there is a session, somebody may make it anew.
+        """
+        session, spare = self.tree.upload(SESSION), self.tree.upload(f"{SESSION}.spare")
+        os.link(session, spare)
+        self.result_of(self.files.uploads.remove(SESSION))
+        assert list((self.tree.root / "uploads").iterdir()) == []
+        session.touch()
+        # This cannot be removed as a file is.
+        spare.mkdir()
+        self.failure_of(self.files.uploads.remove(SESSION), OSError)
+        assert not session.exists()
 
     def test_the_session_of_no_file(self) -> None:
         """The name of a session never leads anywhere else, even if somebody made it a link."""
@@ -257,12 +293,13 @@ def session(tmp_path: Path) -> Any:
         yield file
 
 
-def test_a_failed_sync_empties_the_session(tmp_path: Path, session: Any) -> None:
+def test_a_failed_sync_ends_the_session(tmp_path: Path, session: Any) -> None:
     """Bytes whose sync failed are not trusted again: they have to come once more."""
     with pytest.raises(OSError, match="Invalid argument"):
         publish_file(tmp_path / "session", Unsyncable(session.fileno()), tmp_path / "blob")  # type: ignore[arg-type]
-    assert (tmp_path / "session").read_bytes() == b""
-    assert not (tmp_path / "blob").exists()
+    assert list(tmp_path.iterdir()) == []
+    # Who has a hash of these bytes must not find others in their place.
+    assert os.pread(session.fileno(), 100, 0) == BOTH
 
 
 def test_a_failed_sync_leaves_alone_what_was_published(tmp_path: Path, session: Any) -> None:
@@ -270,7 +307,33 @@ def test_a_failed_sync_leaves_alone_what_was_published(tmp_path: Path, session: 
     publish_file(tmp_path / "session", session.fileno(), tmp_path / "blob")
     with pytest.raises(OSError, match="Invalid argument"):
         publish_file(tmp_path / "session", Unsyncable(session.fileno()), tmp_path / "blob")  # type: ignore[arg-type]
+    assert (tmp_path / "blob").samefile(tmp_path / "session")
     assert (tmp_path / "blob").read_bytes() == BOTH
+
+
+def test_a_failed_sync_after_the_end_of_the_session(tmp_path: Path, session: Any) -> None:
+    """That holds when the blob's name is the only one that is left, too."""
+    publish_file(tmp_path / "session", session.fileno(), tmp_path / "blob")
+    (tmp_path / "session").unlink()
+    with pytest.raises(OSError, match="Invalid argument"):
+        publish_file(tmp_path / "session", Unsyncable(session.fileno()), tmp_path / "blob")  # type: ignore[arg-type]
+    assert (tmp_path / "blob").read_bytes() == BOTH
+
+
+def test_many_publish_the_same_at_once(tmp_path: Path) -> None:
+    """Of sessions with the same bytes that end at the same time, one is the blob, at any moment."""
+    name = tmp_path / "blob"
+
+    def publish(path: Path) -> bytes:
+        path.write_bytes(BOTH)
+        with open(path, "rb+", buffering=0) as file:
+            publish_file(path, file.fileno(), name)
+        return name.read_bytes()
+
+    with ThreadPoolExecutor(8) as pool:
+        seen = set(pool.map(publish, [tmp_path / f"session{number}" for number in range(100)]))
+    assert seen == {BOTH}
+    assert list(tmp_path.glob("*.spare")) == []
 
 
 def test_publishing_what_was_cancelled(tmp_path: Path, session: Any) -> None:

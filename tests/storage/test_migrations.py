@@ -9,9 +9,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ociregd.interfaces import ICursor
 from ociregd.storage.migrations import Migration, SchemaTooNew, migrations
 from ociregd.storage.sqlite import SqliteDatabase
+from ociregd.transactions import ICursor
 
 from ..workers import AtOnce
 from .places import temporary

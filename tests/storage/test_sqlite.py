@@ -10,19 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from ociregd.errors import StorageFull, StorageReadOnly
-from ociregd.interfaces import ICursor, IDatabase
 from ociregd.oci.digest import digest_of
 from ociregd.oci.manifest import Manifest
 from ociregd.oci.names import RepositoryName, Tag
 from ociregd.storage.metadata import records_in
 from ociregd.storage.migrations import migrations
 from ociregd.storage.sqlite import SqliteDatabase, refusal_for
-from ociregd.values import Lease
+from ociregd.transactions import ICursor, IDatabase
+from ociregd.values import Lease, Standing
 
 from ..contracts.blob_records import BlobRecordsContract
+from ..contracts.cursor import CursorContract
 from ..contracts.database import DatabaseContract, add_fruit, begin_fruit, count_fruit
 from ..contracts.files import SESSION
 from ..contracts.listing_records import TagRecordsContract, UploadRecordsContract
@@ -60,16 +62,64 @@ class OnSqlite:
         return database
 
 
-class SqliteTests(OnSqlite, AtOnce, DatabaseContract, SynchronousTestCase):
+async def wait_for_rain(cursor: ICursor, rain: Deferred[None]) -> None:
+    """Add a row, and then wait for what no database brings."""
+    await add_fruit(cursor, "melon")
+    await rain
+
+
+class OneWriterContract(DatabaseContract):
+    """
+    What a database does beside, if it has one writer and a cursor that never waits.
+    """
+
+    def test_waits_for_nothing_but_the_database(self: Any) -> None:
+        """
+        An interaction that awaits something else is a mistake, and fails: it would hold the
+        others up.
+        """
+        rain: Deferred[None] = Deferred()
+        asked = [self.begin(self.database.transact(add_fruit, "apple"))]
+        wrong = self.begin(self.database.transact(wait_for_rain, rain))
+        asked.append(self.begin(self.database.transact(add_fruit, "pear")))
+        self.perform_all()
+        assert [self.successResultOf(outcome) for outcome in asked] == [1, 1]
+        self.failureResultOf(wrong, RuntimeError)
+        self.failure_of(self.database.read(wait_for_rain, rain), Exception)
+        assert self.count() == 2
+
+    def test_in_order(self: Any) -> None:
+        """A transaction sees what those did that were asked for before it."""
+        asked = []
+        for number in range(5):
+            asked.append(self.begin(self.database.transact(count_fruit)))
+            self.begin(self.database.transact(add_fruit, str(number)))
+        self.perform_all()
+        assert [self.successResultOf(count) for count in asked] == [0, 1, 2, 3, 4]
+
+    def test_what_nobody_waits_for_is_done(self: Any) -> None:
+        """A transaction is done also if who asked for it is cancelled meanwhile."""
+        asked = self.begin(self.database.transact(add_fruit, "apple"))
+        asked.addErrback(lambda _: "cancelled")
+        asked.cancel()
+        self.perform_all()
+        assert self.count() == 1
+
+
+class SqliteTests(OnSqlite, AtOnce, OneWriterContract, SynchronousTestCase):
     """SQLite is a database."""
 
 
-class SqliteLaterTests(OnSqlite, OldestFirst, DatabaseContract, SynchronousTestCase):
+class SqliteLaterTests(OnSqlite, OldestFirst, OneWriterContract, SynchronousTestCase):
     """SQLite is a database, with slow threads."""
 
 
-class SqliteOvertakenTests(OnSqlite, NewestFirst, DatabaseContract, SynchronousTestCase):
+class SqliteOvertakenTests(OnSqlite, NewestFirst, OneWriterContract, SynchronousTestCase):
     """SQLite is a database, with threads that overtake each other."""
+
+
+class SqliteCursorTests(OnSqlite, AtOnce, CursorContract, SynchronousTestCase):
+    """What interactions talk to in SQLite."""
 
 
 class BlobRecordsTests(OnSqlite, AtOnce, BlobRecordsContract, SynchronousTestCase):
@@ -132,19 +182,6 @@ class SqliteOnlyTests(OnSqlite, OldestFirst, SynchronousTestCase):
         self.assertNoResult(writing)
         self.later.perform_all()
 
-    def test_a_reader_sees_one_state(self) -> None:
-        """What another commits while an interaction reads is seen by the next one only."""
-
-        async def read_twice(cursor: ICursor) -> tuple[int, int]:
-            before = await count_fruit(cursor)
-            with sqlite3.connect(self.path) as other:
-                other.execute("INSERT INTO fruit (name) VALUES ('apple')")
-            other.close()
-            return before, await count_fruit(cursor)
-
-        assert self.result_of(self.database.read(read_twice)) == (0, 0)
-        assert self.result_of(self.database.read(count_fruit)) == 1
-
     def test_a_full_database(self) -> None:
         """A transaction for which there is no room is refused; smaller ones are done afterwards."""
         self.failure_of(self.database.transact(fill), StorageFull)
@@ -198,7 +235,7 @@ class SqliteOnlyTests(OnSqlite, OldestFirst, SynchronousTestCase):
         records = records_in(self.database)
         for work in (
             records.uploads.start(SESSION, app, 1.0),
-            records.blobs.commit(SESSION, app, digest, 0, 1, lease),
+            records.blobs.commit(SESSION, app, digest, 0, Standing(False, 1), lease),
             records.blobs.mount(RepositoryName("other"), digest, app, lease),
             records.blobs.renew(app, digest, lease),
             records.blobs.unlink(app, digest, lease),

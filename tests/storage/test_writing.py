@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import sys
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import Any
 
 import pytest
@@ -21,7 +23,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from ociregd.errors import BlobUploadInvalid, BlobUploadUnknown, StorageFull
+from ociregd.errors import (
+    BlobUploadInvalid,
+    BlobUploadUnknown,
+    RangeNotSatisfiable,
+    StorageFull,
+)
 from ociregd.oci.digest import Digest, Hasher, digest_of
 from ociregd.storage.writing import (
     HIGH_WATER_BYTES,
@@ -91,8 +98,8 @@ class UploadCase:
         fd, offset = lock_file(path or str(self.path))
         self.final: list[HashState] = []
         state = HashState(Hasher("sha256"))
-        lane = Lane(self.in_thread)
-        upload = DiskUpload(fd, offset, state, lane, publish, self.final.append)
+        lane, name = Lane(self.in_thread), Path(path or self.path)
+        upload = DiskUpload(fd, name, offset, state, lane, publish, self.final.append)
         self.addCleanup(self.closed, upload)
         return upload
 
@@ -285,7 +292,7 @@ class FaultCase(UploadCase):
         fd = os.open(self.path, os.O_RDONLY)
         state = HashState(Hasher("sha256"))
         upload: Any = DiskUpload(
-            fd, 0, state, Lane(self.in_thread), lambda *_: None, self.final.append
+            fd, self.path, 0, state, Lane(self.in_thread), lambda *_: None, self.final.append
         )
         self.addCleanup(self.closed, upload)
         upload.registerProducer(self.producer, True)
@@ -300,12 +307,12 @@ class FaultCase(UploadCase):
             self.upload.write(FIRST)
             self.failure_of(flush(self.upload), StorageFull)
 
-    def test_a_failed_upload_can_be_truncated(self: Any) -> None:
+    def test_the_bytes_of_a_failed_upload_can_be_taken_back(self: Any) -> None:
         """What fitted can be taken back: a refused commit leaves the session as it was."""
         with files_no_larger_than(5):
             self.upload.write(FIRST)
             self.failure_of(flush(self.upload), StorageFull)
-        self.result_of(self.upload.truncate(0))
+        self.result_of(self.upload.take_back())
         assert self.path.stat().st_size == self.upload.offset == 0
 
     def test_a_publication_that_fails(self: Any) -> None:
@@ -325,7 +332,7 @@ class FaultCase(UploadCase):
         self.upload.write(FIRST)
         self.result_of(flush(self.upload))
         os.link(self.path, self.path.with_name("blob"))
-        self.failure_of(self.upload.truncate(1), BlobUploadInvalid)
+        self.failure_of(self.upload.take_back(), BlobUploadInvalid)
         self.upload.write(FIRST)
         self.failure_of(flush(self.upload), BlobUploadInvalid)
         assert self.path.read_bytes() == FIRST
@@ -377,6 +384,16 @@ class Vanishing:
         return str(self._path)
 
 
+#: What another process does with a session, until it hears no more of us.
+HOLD = """
+import sys
+from ociregd.storage.writing import lock_file
+lock_file(sys.argv[1])
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
 class LockTests(SynchronousTestCase):
     """The lock of a session."""
 
@@ -388,6 +405,20 @@ class LockTests(SynchronousTestCase):
         before = len(os.listdir("/proc/self/fd"))
         self.assertRaises(BlobUploadUnknown, lock_file, vanishing)
         assert len(os.listdir("/proc/self/fd")) == before
+
+    def test_a_session_of_another_process(self) -> None:
+        """The lock keeps other processes out, until it is let go or its process ends in any way."""
+        path = temporary(self) / "session"
+        path.write_bytes(FIRST)
+        with Popen([sys.executable, "-c", HOLD, str(path)], stdin=PIPE, stdout=PIPE) as holder:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"locked\n"
+            refusal: Any = self.assertRaises(RangeNotSatisfiable, lock_file, str(path))
+            assert refusal.offset == len(FIRST)
+            holder.kill()
+        fd, offset = lock_file(str(path))
+        assert offset == len(FIRST)
+        os.close(fd)
 
 
 class HashTests(UploadCase, OldestFirst, SynchronousTestCase):

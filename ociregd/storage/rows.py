@@ -3,6 +3,10 @@ The rows that every subject touches: repositories, and what the collector shall 
 
 Repositories are named in each statement, rather than asked for their ids first: that would be a
 round trip to the database.
+
+Every transaction comes to its rows in one order, so that none waits for one that waits for it:
+uploads, blobs, repositories, the blobs that they hold, manifests, tags, and last what is due; of
+each kind in the order of their keys.
 """
 
 from __future__ import annotations

@@ -196,6 +196,7 @@ NEVER_A_SIZE = [
 REFUSED = [
     *[(key, value) for key in DURATIONS for value in NEVER_A_DURATION],
     *[(key, '"0s"') for key in DURATIONS if key != "operations.grace"],
+    *[(key, value) for key in TIMEOUTS for value in ('"25h"', '"30d"', '"36500d"')],
     *[(key, value) for key in SIZES for value in NEVER_A_SIZE],
     *[(key, value) for key in RATES for value in ('"0B"', '"0GiB"', '"1073741825B"', '"2GiB"')],
     ("limits.manifest_bytes", '"4194303B"'),

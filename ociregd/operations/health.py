@@ -9,9 +9,10 @@ from typing import ClassVar
 
 from attrs import define, field
 from klein import Klein
-from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from ociregd.transactions import ICursor, IDatabase
 from ociregd.web.answers import send_json
@@ -53,14 +54,7 @@ class Readiness:
     async def problems(self) -> dict[str, str]:
         """What is wrong, by part; nothing if the registry is ready."""
         asked = {name: self._outcome(name) for name in self._checks}
-        wrong = {}
-        for name, outcome in asked.items():
-            try:
-                await outcome
-            except TimeoutError:
-                wrong[name] = "does not answer"
-            except Exception as problem:
-                wrong[name] = str(problem)
+        wrong = {name: said for name, outcome in asked.items() if (said := await outcome)}
         if wrong != self._told:
             self._told = wrong
             if wrong:
@@ -69,15 +63,16 @@ class Readiness:
                 self._log.info("ready again")
         return wrong
 
-    def _outcome(self, name: str) -> Deferred[object]:
-        """Fires when a part was checked, or has taken too long."""
+    def _outcome(self, name: str) -> Deferred[str]:
+        """Fires with what is wrong with a part, or nothing, once that is known."""
         begin = name not in self._waiting
         others = self._waiting.setdefault(name, [])
         waiting: Deferred[object] = Deferred(others.remove)
         others.append(waiting)
         if begin:
             Deferred.fromCoroutine(self._check(name)).addBoth(self._checked, name)
-        return waiting.addTimeout(CHECK_SECONDS, self._clock)
+        waiting.addTimeout(CHECK_SECONDS, self._clock)
+        return waiting.addCallbacks(lambda _: "", said_of)
 
     async def _check(self, name: str) -> None:
         await self._checks[name]()
@@ -85,6 +80,16 @@ class Readiness:
     def _checked(self, outcome: object, name: str) -> None:
         for waiting in self._waiting.pop(name):
             waiting.callback(outcome)
+
+
+def said_of(failure: Failure) -> str | Failure:
+    """What is wrong with a part whose check has failed."""
+    if failure.check(CancelledError):
+        # Who asked has gone, and the part may be in order.
+        return failure
+    if failure.check(TimeoutError):
+        return "does not answer"
+    return str(failure.value) or "does not work"
 
 
 class OperationsAPI:

@@ -5,8 +5,8 @@ Manifests in SQL, with what they name.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 from attrs import frozen
 from zope.interface import implementer
@@ -26,8 +26,20 @@ from ociregd.storage.rows import (
 from ociregd.transactions import ICursor, IDatabase
 from ociregd.values import INLINE_BYTES, Lease, ReferrersPage, StoredManifest
 
+T = TypeVar("T")
+
 #: A page of referrers ends when its descriptors have this many bytes of annotations.
 ANNOTATION_BYTES = 1024 * 1024
+
+#: What one statement names at most. Engines keep the last few hundred texts of statements, and each
+#: number of values is another text. The blobs of an image fit in, which has 127 layers at most.
+STATEMENT_VALUES = 200
+
+
+def pieces(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """What one statement after the other may name."""
+    for start in range(0, len(values), STATEMENT_VALUES):
+        yield values[start : start + STATEMENT_VALUES]
 
 
 async def check_blobs(cursor: ICursor, name: RepositoryName, manifest: Manifest) -> None:
@@ -41,23 +53,27 @@ async def check_blobs(cursor: ICursor, name: RepositoryName, manifest: Manifest)
     if not needed:
         return
     digests = sorted({descriptor.digest for descriptor in needed})
-    wanted = ", ".join("?" * len(digests))
     # First they are locked, in one order, so that two manifests never wait for each other. Only
     # then is looked: whom this had to wait for may have left something else than was there before.
-    await cursor.later(
-        f"SELECT digest FROM blob WHERE digest IN ({wanted}) ORDER BY digest FOR SHARE", *digests
-    )
-    held: dict[str, int] = dict(
-        await cursor.rows(
-            "SELECT blob.digest, blob.size FROM repository"
-            " JOIN repository_blob ON repository_blob.repository = repository.id"
-            " JOIN blob ON blob.digest = repository_blob.digest"
-            " WHERE repository.name = ? AND blob.state = 'live'"
-            f" AND repository_blob.digest IN ({wanted})",
-            str(name),
-            *digests,
+    for some in pieces(digests):
+        await cursor.later(
+            f"SELECT digest FROM blob WHERE digest IN ({', '.join('?' * len(some))})"
+            " ORDER BY digest FOR SHARE",
+            *some,
         )
-    )
+    held: dict[str, int] = {}
+    for some in pieces(digests):
+        held.update(
+            await cursor.rows(
+                "SELECT blob.digest, blob.size FROM repository"
+                " JOIN repository_blob ON repository_blob.repository = repository.id"
+                " JOIN blob ON blob.digest = repository_blob.digest"
+                " WHERE repository.name = ? AND blob.state = 'live'"
+                f" AND repository_blob.digest IN ({', '.join('?' * len(some))})",
+                str(name),
+                *some,
+            )
+        )
     missing = [descriptor.digest for descriptor in needed if descriptor.digest not in held]
     if missing:
         raise ManifestBlobUnknown(missing)
@@ -117,17 +133,16 @@ async def insert(
 async def insert_references(
     cursor: ICursor, name: RepositoryName, digest: Digest, manifest: Manifest
 ) -> None:
-    """Write what the manifest names: thousands, for some, and all in one statement."""
-    references = manifest.references()
-    if references:
+    """Write what the manifest names: thousands, for some, so not in a statement each."""
+    for some in pieces(manifest.references()):
         await cursor.later(
             "INSERT INTO reference (repository, manifest, kind, digest)"
             " SELECT repository.id, ?, named.column1, named.column2"
-            f" FROM repository, (VALUES {', '.join(['(?, ?)'] * len(references))}) AS named"
+            f" FROM repository, (VALUES {', '.join(['(?, ?)'] * len(some))}) AS named"
             " WHERE repository.name = ?"
             " ON CONFLICT (repository, manifest, kind, digest) DO NOTHING",
             str(digest),
-            *(value for pair in references for value in pair),
+            *(value for pair in some for value in pair),
             str(name),
         )
 

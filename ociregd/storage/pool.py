@@ -75,9 +75,7 @@ class PooledConnection(txpostgres.Connection):  # type: ignore[misc]
 
     def doRead(self) -> None:
         if self.statement is None:
-            # While it is being opened it may go on to another host, and so to another socket;
-            # txpostgres would watch on for what comes from the first, which is closed.
-            super(txpostgres.Connection, self).doRead()
+            self._open_further()
             return
         # While nobody waits for an answer, all there is to read is that the other side has gone;
         # txpostgres would raise that into the reactor.
@@ -86,10 +84,22 @@ class PooledConnection(txpostgres.Connection):  # type: ignore[misc]
         except psycopg2.Error:
             self.close()
 
+    def doWrite(self) -> None:
+        self._open_further()
+
+    def _open_further(self) -> None:
+        # It may go on to another host, and so to another socket: nothing of the first, which is
+        # closed then, may be watched. And what is heard may have been meant for a connection that
+        # had the same number a moment ago.
+        self.reactor.removeReader(self)
+        self.reactor.removeWriter(self)
+        if not self.closed:
+            self.continuePolling(swallowErrors=True)
+
     def execute(self, query: bytes) -> Deferred[Any]:
         """Send statements; one at a time."""
-        # If the other side has gone, the client library closes its socket on sending: the reactor
-        # must not watch it any more, or it takes the next one of that number for this one.
+        # If the other side has gone, the client library may close its socket on sending: the
+        # reactor must not watch it then, or it takes the next one of that number for this one.
         self.reactor.removeReader(self)
         sent: Deferred[Any] = self.statement.execute(query)
         return sent
@@ -100,8 +110,14 @@ class PooledConnection(txpostgres.Connection):  # type: ignore[misc]
 
     def is_alive(self) -> bool:
         """Whether an idle connection can take a transaction, as far as this side can know."""
-        # Takes note of what has come in since, without waiting.
-        self.doRead()
+        # Not watched meanwhile, for the same reason.
+        self.reactor.removeReader(self)
+        try:
+            # Take note of what has come in since: the server's last words, and then the end.
+            self.pollable().poll()
+            self.pollable().poll()
+        except psycopg2.Error:
+            return False
         return self.is_idle()
 
 
@@ -159,9 +175,13 @@ class ConnectionPool:
         self._lent.discard(connection)
         if self._closed or connection.bloated or not connection.is_idle():
             connection.close()
+            # They hold each other, and the last statement, until somebody collects garbage.
+            connection.statement = None
         elif self._waiting:
             self._lend(connection)
         else:
+            # So its end is noticed.
+            self.reactor.addReader(connection)
             self._idle.append(connection)
         self._connect_more()
         self._tell_if_all_are_back()

@@ -24,6 +24,7 @@ from zope.interface import implementer
 
 from ociregd.errors import Overtaken, RegistryError, StorageFull, StorageReadOnly, Unavailable
 from ociregd.storage.pool import ConnectionPool, PooledConnection, in_time
+from ociregd.storage.quoting import quoted
 from ociregd.storage.reading import ReadingCursor
 from ociregd.threads import carried_through
 from ociregd.transactions import ICursor, IDatabase, Interaction
@@ -35,6 +36,9 @@ ATTEMPTS = 8
 
 #: Who was in the way is given this many seconds, and twice as many with each attempt.
 STEP_ASIDE_SECONDS = 0.005
+
+#: Bytes that are longer than this are written down in a thread.
+LARGE_BYTES = 256 * 1024
 
 #: The client library keeps the last statement, and as much memory again as the longest has taken:
 #: after one that is longer than this, a connection is not used again.
@@ -112,11 +116,11 @@ class PostgresCursor:
         return int(self._connection.statement.rowcount)
 
     async def later(self, sql: str, *parameters: object) -> None:
-        self._queued.append(self._written(sql, parameters))
+        self._queued.append(await self._written(sql, parameters))
 
     async def expect(self, refusal: Exception, sql: str, *parameters: object) -> None:
         wrapped = EXPECTATION.format(sql=sql, number=len(self._refusals))
-        self._queued.append(self._written(wrapped, parameters))
+        self._queued.append(await self._written(wrapped, parameters))
         self._refusals.append(refusal)
 
     async def answer(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
@@ -162,12 +166,18 @@ class PostgresCursor:
             self._begun = True
             self._queued.insert(0, b"BEGIN")
 
-    def _written(self, sql: str, parameters: tuple[object, ...]) -> bytes:
-        written: bytes = self._connection.statement.mogrify(translated(sql), parameters)
+    async def _written(self, sql: str, parameters: tuple[object, ...]) -> bytes:
+        values = [
+            await self._pool.in_thread(quoted, value)
+            if isinstance(value, bytes) and len(value) > LARGE_BYTES
+            else value
+            for value in parameters
+        ]
+        written: bytes = self._connection.statement.mogrify(translated(sql), values)
         return written
 
     async def _send(self, sql: str, parameters: tuple[object, ...]) -> None:
-        self._queued.append(self._written(sql, parameters))
+        self._queued.append(await self._written(sql, parameters))
         await self._flush()
 
     async def _flush(self) -> None:

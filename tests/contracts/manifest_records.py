@@ -173,6 +173,19 @@ class ManifestRecordsContract(RecordsCase):
         digest = self.put(image(config=config, layers=layers))
         assert self.get(digest).digest == digest
 
+    def test_no_long_statements(self: Any) -> None:
+        """
+        However much a manifest names, no statement is long: engines remember the texts of
+        statements.
+        """
+        many = [descriptor(b"%d" % number) for number in range(2001)]
+        refusal = self.refused(image(layers=many), ManifestBlobUnknown)
+        assert refusal.digests[1:] == tuple(one["digest"] for one in many)
+        digest = self.put(index(manifests=many))
+        found = self.rows("SELECT digest FROM reference WHERE manifest = ?", str(digest))
+        assert sorted(found) == sorted((one["digest"],) for one in many)
+        assert self.weighing.longest < 3000
+
     def test_what_is_referred_to(self: Any) -> None:
         """Config, layers and children are noted, each digest once for each of these."""
         layer = descriptor(CONTENTS[1])

@@ -46,46 +46,64 @@ async def change(cursor: ICursor, sql: str, *parameters: object) -> int:
 @define
 class WeighingCursor:
     """
-    A cursor that knows the weight of all rows that came out of it.
+    A cursor that knows the weight of all rows that came out of it, and how long the longest
+    statement was.
     """
 
     _cursor: ICursor
     weight: int = 0
+    longest: int = 0
 
     async def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+        self._measure(sql)
         found: list[tuple[Any, ...]] = await self._cursor.rows(sql, *parameters)
         values = [value for row in found for value in row]
         self.weight += sum(len(value) for value in values if isinstance(value, str | bytes))
         return found
 
     async def change(self, sql: str, *parameters: object) -> int:
+        self._measure(sql)
         changed: int = await self._cursor.change(sql, *parameters)
         return changed
 
     async def later(self, sql: str, *parameters: object) -> None:
+        self._measure(sql)
         await self._cursor.later(sql, *parameters)
 
     async def expect(self, refusal: Exception, sql: str, *parameters: object) -> None:
+        self._measure(sql)
         await self._cursor.expect(refusal, sql, *parameters)
 
     async def answer(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         return await self.rows(sql, *parameters)
+
+    def _measure(self, sql: str) -> None:
+        self.longest = max(self.longest, len(sql))
 
 
 @implementer(IDatabase)
 @define
 class Weighing:
     """
-    A database that knows how much was read in one transaction.
+    A database that knows how much was read in one query, and how long its statements were.
 
     @ivar most: how many bytes and characters that were at most.
+    @ivar longest: how many characters the longest statement had.
     """
 
     _database: IDatabase
     most: int = 0
+    longest: int = 0
 
     async def transact(self, interaction: Any, *args: object) -> Any:
-        return await self._database.transact(interaction, *args)
+        async def measured(cursor: ICursor) -> Any:
+            weighing = WeighingCursor(cursor)
+            try:
+                return await interaction(weighing, *args)
+            finally:
+                self.longest = max(self.longest, weighing.longest)
+
+        return await self._database.transact(measured)
 
     async def read(self, interaction: Any, *args: object) -> Any:
         async def weighed(cursor: ICursor) -> Any:

@@ -4,9 +4,10 @@ Tests for L{ociregd.operations.health}.
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -108,3 +109,16 @@ class ReadinessTests(SynchronousTestCase):
         gone.cancel()
         self.database.stuck.callback(None)
         assert self.successResultOf(asking) == {}
+
+    def test_who_asks_goes_while_all_are_stuck(self) -> None:
+        """Nobody is left to hear what is wrong then, and it is no error that nobody does."""
+        self.database.stuck, self.storage.stuck = Deferred(), Deferred()
+        gone = self.begin()
+        gone.cancel()
+        self.failureResultOf(gone, CancelledError)
+        self.clock.advance(CHECK_SECONDS)
+        assert self.clock.getDelayedCalls() == []
+        self.storage.stuck.errback(OSError("broken"))
+        self.database.stuck.callback(None)
+        gc.collect()
+        assert self.flushLoggedErrors() == []

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ociregd.errors import RegistryError
+from ociregd.errors import RegistryError, Unavailable
 from ociregd.web.errors import INCIDENT, REFUSALS
 
 # The OCI distribution specification, section "Error Codes".
@@ -49,8 +49,13 @@ def test_codes_are_those_of_the_specification() -> None:
 
 
 def test_refusals_blame_the_request() -> None:
-    """A refusal is never the server's fault: those become incidents."""
-    assert all(400 <= refusal.status < 500 for refusal in REFUSALS.values())
+    """
+    A refusal is not the server's fault, or else becomes an incident; but for a database that is
+    away, which is nobody's here.
+    """
+    at_fault = [error for error, refusal in REFUSALS.items() if not 400 <= refusal.status < 500]
+    assert at_fault == [Unavailable]
+    assert REFUSALS[Unavailable].status == 503
     assert INCIDENT.status == 500
     assert INCIDENT.code not in CODES
 

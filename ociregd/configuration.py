@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from ociregd.settings import Settings, SettingsError, parse
 from ociregd.tomllines import line_of
@@ -26,10 +26,11 @@ class Configuration:
     Settings, and the file that they are from.
 
     @ivar path: the file, or nothing if none was needed.
+    @ivar text: all of the file; a password may stand in it.
     """
 
     path: str | None
-    text: str
+    text: str = field(repr=False)
     settings: Settings
 
     def error(self, message: str, *keys: str) -> ConfigurationError:

@@ -13,6 +13,7 @@ SECONDS = {"s": 1, "m": 60, "h": 60 * 60, "d": 24 * 60 * 60}
 BYTES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 
 LONGEST_SECONDS = 100 * 365 * SECONDS["d"]
+LONGEST_TIMEOUT_SECONDS = SECONDS["d"]  # PostgreSQL takes 24 days, and nobody waits that long
 LEAST_MANIFEST_BYTES = 4 * BYTES["MiB"]  # what the distribution specification wants accepted
 MOST_MANIFEST_BYTES = 64 * BYTES["MiB"]  # a manifest is in memory as a whole
 
@@ -63,6 +64,18 @@ def duration(value: object) -> float:
     seconds = duration_or_zero(value)
     if seconds == 0:
         raise Wrong(f'{shown(value)} is too short; write "1s" or more')
+    return seconds
+
+
+def timeout(value: object) -> float:
+    """
+    Read how long the database may take, in seconds.
+
+    @raise Wrong: if it is not a duration, or one that is of no use.
+    """
+    seconds = duration(value)
+    if seconds > LONGEST_TIMEOUT_SECONDS:
+        raise Wrong(f'{shown(value)} is too long; write "1d" or less')
     return seconds
 
 

@@ -26,6 +26,7 @@ from ociregd.quantities import (
     number,
     rate,
     shown,
+    timeout,
 )
 from ociregd.tomllines import line_of
 
@@ -121,9 +122,9 @@ class Metadata:
     database: str = _setting(database, SQLITE, secret=True)
     pool_size: int = _setting(number(1, 1000), 10)
     queue_size: int = _setting(number(0, 100_000), 1000)
-    queue_timeout: float = _setting(duration, "10s")
-    connect_timeout: float = _setting(duration, "5s")
-    statement_timeout: float = _setting(duration, "30s")
+    queue_timeout: float = _setting(timeout, "10s")
+    connect_timeout: float = _setting(timeout, "5s")
+    statement_timeout: float = _setting(timeout, "30s")
 
 
 @frozen

@@ -87,9 +87,13 @@ class SqliteServiceTests(SynchronousTestCase):
         newer = sqlite3.connect(self.path)
         with newer:
             newer.execute("INSERT INTO schema_version (version) VALUES (999)")
+        before = list(newer.iterdump())
         newer.close()
         told = self.assertRaises(SystemExit, self.service().startService)
         assert "999" in str(told)
+        found = sqlite3.connect(self.path)
+        assert list(found.iterdump()) == before
+        found.close()
 
     def test_what_is_no_database(self) -> None:
         """A file that is no database ends it too."""

@@ -4,7 +4,6 @@ Tests for L{ociregd.service}: what is started and stopped, and in which order.
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from typing import Any
 
@@ -13,7 +12,6 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from ociregd.databaseservice import SqliteService
 from ociregd.service import (
     OrderedService,
     TreeService,
@@ -23,10 +21,9 @@ from ociregd.service import (
 )
 from ociregd.settings import Settings, parse
 from ociregd.storage.disk import Tree
-from ociregd.storage.sqlite import SqliteDatabase
 
 from .storage.places import temporary
-from .workers import RealThreads, now
+from .workers import RealThreads
 
 
 class Part(Service):
@@ -108,43 +105,6 @@ class TreeServiceTests(SynchronousTestCase):
         root.touch()
         told = self.assertRaises(SystemExit, TreeService(Tree(root)).startService)
         assert str(root) in str(told)
-
-
-class SqliteServiceTests(SynchronousTestCase):
-    """The database in a file, when it starts."""
-
-    def setUp(self) -> None:
-        self.path = temporary(self) / "metadata.sqlite3"
-
-    def service(self) -> SqliteService:
-        """The service of the database."""
-        return SqliteService(SqliteDatabase(str(self.path), now), str(self.path))
-
-    def test_opens(self) -> None:
-        """A database that is not there yet is made, and can be used again after a stop."""
-        for _ in range(2):
-            service = self.service()
-            service.startService()
-            assert self.path.is_file()
-            service.stopService()
-
-    def test_a_database_of_a_newer_version(self) -> None:
-        """A database that a newer version has written ends it too, and stays as it is."""
-        service = self.service()
-        service.startService()
-        service.stopService()
-        newer = sqlite3.connect(self.path)
-        with newer:
-            newer.execute("INSERT INTO schema_version (version) VALUES (999)")
-        newer.close()
-        told = self.assertRaises(SystemExit, self.service().startService)
-        assert "999" in str(told)
-
-    def test_what_is_no_database(self) -> None:
-        """A file that is no database ends it too."""
-        self.path.write_bytes(b"something else entirely" * 100)
-        told = self.assertRaises(SystemExit, self.service().startService)
-        assert str(self.path) in str(told)
 
 
 class RegistryServiceTests(SynchronousTestCase):

@@ -15,7 +15,7 @@ from ociregd.oci.digest import ALGORITHMS, Digest, digest_of
 from ociregd.oci.quoting import quoted
 from ociregd.oci.strictjson import Properties, fold
 
-# Media types have 255 characters at most (RFC 6838); some programs add parameters to theirs.
+# Media types have 255 bytes at most (RFC 6838); some programs add parameters to theirs.
 LONGEST_MEDIA_TYPE = 1024
 
 # Room for more than the longest digest that is registered anywhere (sha512: 135 characters).

@@ -189,8 +189,9 @@ class Properties:
         """
         Refuse a text that is too long, or that a database or a header could not hold.
         """
-        if len(text) > longest:
-            self._refuse(key, f"has more than {longest} characters")
+        # In bytes: a database has a limit for what it can find again.
+        if len(text.encode("utf-8")) > longest:
+            self._refuse(key, f"has more than {longest} bytes")
         if not text.isprintable():
             self._refuse(key, "must not have control characters")
         return text

@@ -124,8 +124,13 @@ class Uploads:
         upload = await self._open(session_id)
         try:
             offset = await receive(upload, body, chunk)
-            # It may have been cancelled meanwhile.
-            await self._check(session_id)
+            try:
+                # It may have been cancelled meanwhile.
+                await self._check(session_id)
+            except RegistryError:
+                # So that the same request can be sent again, if it is the database that is away.
+                await upload.take_back()
+                raise
         finally:
             await carried_through(Deferred.fromCoroutine(upload.close()))
         return offset

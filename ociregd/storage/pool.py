@@ -29,15 +29,19 @@ FIRST_DELAY = 0.1
 LAST_DELAY = 1.0
 
 #: What every connection is told first. A server that is set to acknowledge commits which are not on
-#: disk yet is told otherwise; stricter settings of its own stay.
+#: disk yet is told otherwise; stricter settings of its own stay. What a backslash means in a string
+#: is never changed: the client library has asked already, and writes values accordingly.
 SESSION = (
     b"SET statement_timeout = %d;"
     b" SET idle_in_transaction_session_timeout = %d;"
     b" SET default_transaction_isolation = 'read committed';"
-    b" SET standard_conforming_strings = on;"
     b" SELECT set_config('synchronous_commit', 'on', false)"
     b" WHERE current_setting('synchronous_commit') = 'off'"
 )
+
+#: A network may fall silent without a word, and a firewall forget who says nothing for long. Left
+#: to the system, an idle connection would be tried after two hours only.
+KEEPALIVES = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
 
 IDLE = psycopg2.extensions.TRANSACTION_STATUS_IDLE
 
@@ -50,8 +54,9 @@ class PoolLimits:
     @ivar size: connections, at most.
     @ivar queue_size: requests that wait for a connection, at most.
     @ivar queue_seconds: how long each of them waits, at most.
-    @ivar connect_seconds: how long an attempt to connect may take, and how long a statement may go
-        unanswered after its time: then it is the server or the network that is gone.
+    @ivar connect_seconds: how long an attempt to connect may take, how long the network may take to
+        bring what is sent to the server, and how long a statement may go unanswered after its time:
+        then it is the server or the network that is gone.
     @ivar statement_seconds: how long a statement may take.
     """
 
@@ -279,8 +284,12 @@ class ConnectionPool:
         """
         first = self._first
         parameters = await resolved(psycopg2.extensions.parse_dsn(self.dsn), self.in_thread)
-        parameters = beginning_with(first, parameters)
-        parameters.setdefault("application_name", "ociregd")
+        parameters = {
+            "application_name": "ociregd",
+            **KEEPALIVES,
+            "tcp_user_timeout": str(int(self.limits.connect_seconds * 1000)),
+            **beginning_with(first, parameters),
+        }
         connection = PooledConnection(self.reactor)
         connecting = connection.connect(**parameters, client_encoding="UTF8")
         try:

@@ -37,4 +37,5 @@ def quoted(value: bytes) -> Quoted:
     pieces = [
         hexlify(view[start : start + PIECE_BYTES]) for start in range(0, len(view), PIECE_BYTES)
     ]
-    return Quoted(b"".join([b"'\\x", *pieces, b"'::bytea"]))
+    # Read alike whatever a backslash means in the strings of this database.
+    return Quoted(b"".join([b"E'\\\\x", *pieces, b"'::bytea"]))

@@ -99,11 +99,13 @@ def is_published(fd: int, path: Path) -> bool:
     Whether the locked file of the session at C{path} is a blob's too, whose bytes never change.
 
     Only who holds the lock gives a file another name, but the session's own may go at any moment:
-    its commit has come to its end since we opened the file. The one that is left is the blob's.
+    its commit has come to its end since we opened the file, and the one that is left is the blob's;
+    or the session was cancelled, and none is left.
     """
     # In this order: a path is never made again, so if it is there now, it was one of those links.
+    # If it is not, it may have gone only after they were counted.
     links = os.fstat(fd).st_nlink
-    return links > 1 or (links == 1 and not path.exists())
+    return links > 1 or (links == 1 and not path.exists() and os.fstat(fd).st_nlink == 1)
 
 
 def check_unpublished(fd: int, path: Path) -> None:

@@ -144,7 +144,8 @@ def test_a_bad_size_is_refused(size: JSON) -> None:
 
 
 @pytest.mark.parametrize(
-    "media_type", ["", None, 1, "a" * (LONGEST_MEDIA_TYPE + 1), "a/b\0", "a\nb"]
+    "media_type",
+    ["", None, 1, "a" * (LONGEST_MEDIA_TYPE + 1), "ä" * LONGEST_MEDIA_TYPE, "a/b\0", "a\nb"],
 )
 def test_a_bad_media_type_is_refused(media_type: JSON) -> None:
     """What cannot be a media type is refused, and the refusal says where it stands."""
@@ -168,6 +169,7 @@ def test_what_is_missing_is_named(key: str) -> None:
         ("annotations", ["a"]),
         ("artifactType", 1),
         ("artifactType", "a" * (LONGEST_MEDIA_TYPE + 1)),
+        ("artifactType", "ä" * LONGEST_MEDIA_TYPE),
         ("platform", "linux"),
         ("data", 1),
         ("data", ""),

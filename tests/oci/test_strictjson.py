@@ -161,8 +161,8 @@ def refused_for(read: str, value: object) -> bool:
     [
         (
             "text",
-            ["a", "aaaaa", "äöü"],
-            [None, "", 1, True, [], {}, "aaaaaa", "a\0", "a\n", "\x7f"],
+            ["a", "aaaaa", "äöa"],
+            [None, "", 1, True, [], {}, "aaaaaa", "äöü", "a\0", "a\n", "\x7f"],
         ),
         ("optional_text", [None, "", "aaaaa"], [1, False, [], {}, "aaaaaa", "a\0"]),
         ("count", [0, 1, 2**63 - 1], [None, -1, 2**63, True, False, 5.0, "5", [], {}]),

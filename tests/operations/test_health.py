@@ -68,6 +68,8 @@ class ReadinessTests(SynchronousTestCase):
         assert self.problems() == self.problems() == expected
         self.database.problem = None
         assert self.problems() == {"storage": "no such directory"}
+        self.storage.problem = ValueError()
+        assert self.problems() == {"storage": "does not work"}
         self.storage.problem = None
         assert self.problems() == {}
 

@@ -22,6 +22,7 @@ from ociregd.errors import (
     RangeNotSatisfiable,
     SizeInvalid,
     StorageFull,
+    Unavailable,
 )
 from ociregd.interfaces import IUpload, IUploads
 from ociregd.oci.digest import Digest, digest_of
@@ -357,6 +358,31 @@ class UploadsContract(RegistryCase):
         assert self.offset(session_id) == len(FIRST)
         self.memory.room = None
         self.commit(session_id, digest_of(BOTH), body(SECOND))
+
+    def test_a_database_that_is_away_at_the_end(self: Any) -> None:
+        """
+        A chunk of which nobody can say at its end whether its session is still there is taken back:
+        its client may send the same request again, wherever it says that the chunk belongs.
+        """
+        checked = []
+        check = self.registry.records.uploads.check
+
+        async def check_once(session_id: str, name: RepositoryName) -> None:
+            checked.append(session_id)
+            if len(checked) == 2:
+                raise Unavailable("the database does not answer")
+            await check(session_id, name)
+
+        failing = Instead(self.registry.records.uploads, {"check": check_once})
+        records = evolve(self.registry.records, uploads=failing)
+        uploads = evolve(self.registry, records=records).repository(APP).uploads
+        for chunk in (None, Chunk(len(FIRST), len(BOTH))):
+            session_id = self.begun(FIRST)
+            checked.clear()
+            self.refused(uploads.append(session_id, body(SECOND), chunk), Unavailable, session_id)
+            assert len(checked) == 2
+            self.result_of(uploads.append(session_id, body(SECOND), chunk))
+            self.commit(session_id, digest_of(BOTH), body())
 
     def test_a_session_that_could_not_be_made(self: Any) -> None:
         """A refused beginning leaves nothing that could be found, or has to expire."""

@@ -4,6 +4,8 @@ Tests for L{ociregd.storage.pool}: how connections are lent, waited for, and los
 
 from __future__ import annotations
 
+import os
+import socket
 from typing import Any
 
 from twisted.internet.protocol import Factory, Protocol
@@ -19,6 +21,14 @@ from .trouble import TroubleCase
 STARTING = b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0"
 
 SSL_REQUEST_BYTES = 8
+
+#: What a socket does to notice that nobody is at the other end any more.
+NOTICING = (
+    socket.TCP_KEEPIDLE,
+    socket.TCP_KEEPINTVL,
+    socket.TCP_KEEPCNT,
+    socket.TCP_USER_TIMEOUT,
+)
 
 
 class NotReady(Protocol):
@@ -208,6 +218,17 @@ class LendingTests(TroubleCase, SynchronousTestCase):
                 )
             )
             assert settings == [(wanted, "read committed", "7500ms", "7500ms", "ociregd")]
+
+    def test_silent_networks(self) -> None:
+        """A network that falls silent is noticed soon, or when the URL says."""
+        url = self.server.tcp_url(self.name)
+        for more, wanted in (("", [30, 10, 3, 5000]), ("?keepalives_idle=7", [7, 10, 3, 5000])):
+            pool = self.make_pool(url + more)
+            connection = self.take(pool)
+            with socket.socket(fileno=os.dup(connection.fileno())) as wire:
+                found = [wire.getsockopt(socket.IPPROTO_TCP, option) for option in NOTICING]
+            pool.give_back(connection)
+            assert found == wanted
 
 
 class ClosingTests(TroubleCase, SynchronousTestCase):

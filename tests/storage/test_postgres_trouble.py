@@ -407,6 +407,23 @@ class RefusalTests(Case, SynchronousTestCase):
             assert bytes(found) == content
         self.assert_whole(self.pool)
 
+    def test_old_strings(self) -> None:
+        """Where a backslash means something in a string, values come back as they went too."""
+        self.execute("CREATE TABLE kept (text TEXT, content BYTEA)")
+        self.execute("GRANT ALL ON kept TO PUBLIC")
+        self.execute(f'ALTER DATABASE "{self.name}" SET standard_conforming_strings = off')
+        self.database, self.pool = self.make()
+
+        async def keep(cursor: ICursor, text: str, content: bytes) -> Any:
+            statement = "INSERT INTO kept VALUES (?, ?) RETURNING text, content"
+            return await cursor.answer(statement, text, content)
+
+        for text in ("\\", "\\\\x41", "a\\', NULL); DROP TABLE kept; --", "''\\''"):
+            for content in (bytes(range(256)), bytes(range(256)) * (LARGE_BYTES // 256 + 1)):
+                keeping = self.database.transact(keep, text, content)
+                [(kept, found)] = self.result_of(keeping)
+                assert (kept, bytes(found)) == (text, content)
+
     def test_large_values(self) -> None:
         """A connection that has sent a large value is closed, since it keeps much of it."""
 

@@ -35,6 +35,7 @@ from ociregd.storage.writing import (
     DiskUpload,
     HashState,
     check_room,
+    is_published,
     lock_file,
 )
 from ociregd.threads import Lane
@@ -463,3 +464,30 @@ def test_what_uploads_leave_free(size: int, free: int, count: int, fits: bool) -
     else:
         with pytest.raises(StorageFull):
             check_room(system, count)
+
+
+class Cancelled(type(Path())):
+    """
+    The path of a session that another process cancels while somebody looks for it.
+    """
+
+    def exists(self, **_: Any) -> bool:
+        self.unlink()
+        return False
+
+
+def test_cancelled_while_somebody_looks(tmp_path: Path) -> None:
+    """A session that is cancelled just then is gone, and not taken for a blob."""
+    path = Cancelled(tmp_path / "session")
+    with path.open("wb") as session:
+        assert not is_published(session.fileno(), path)
+
+
+def test_committed_while_somebody_looks(tmp_path: Path) -> None:
+    """The bytes of a session whose commit ends just then are a blob's."""
+    path = Cancelled(tmp_path / "session")
+    with path.open("wb") as session:
+        os.link(path, tmp_path / "blob")
+        assert is_published(session.fileno(), path)
+        path.unlink()
+        assert is_published(session.fileno(), tmp_path / "session")

@@ -1,5 +1,5 @@
 """
-Where the hosts of a database are.
+Where the hosts of a database are, and how it is noticed that one has gone.
 """
 
 from __future__ import annotations
@@ -12,6 +12,17 @@ from ociregd.interfaces import InThread
 
 #: The parameters that have a value for each host, or one for all.
 PLACES = ("host", "hostaddr", "port")
+
+#: A network may fall silent without a word, and a firewall forget who says nothing for long. Left
+#: to the system, an idle connection would be tried after two hours only.
+KEEPALIVES = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
+
+
+def heeding_silence(seconds: float) -> dict[str, str]:
+    """
+    Connection parameters, for which the network may take so long to bring something to the server.
+    """
+    return {**KEEPALIVES, "tcp_user_timeout": str(int(seconds * 1000))}
 
 
 async def resolved(parameters: Mapping[str, str], in_thread: InThread) -> dict[str, str]:

@@ -9,24 +9,27 @@ the database that is over sooner is seen by nobody.
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import Any, ClassVar
 
-import psycopg2
 import psycopg2.extensions
 from attrs import define, field, frozen
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
-from txpostgres import txpostgres
 
 from ociregd.errors import Unavailable
 from ociregd.interfaces import InThread
-from ociregd.storage.hosts import beginning_with, resolved
+from ociregd.storage.connection import PooledConnection, in_time
+from ociregd.storage.hosts import beginning_with, heeding_silence, resolved
 
 #: Between attempts to connect, in seconds: at first, and at most.
 FIRST_DELAY = 0.1
 LAST_DELAY = 1.0
+
+#: A large value is in memory several times over on its way: sixteen clients that pushed manifests
+#: of 4 MiB at a time took 700 MiB.
+LARGE_AT_ONCE = 2
 
 #: What every connection is told first. A server that is set to acknowledge commits which are not on
 #: disk yet is told otherwise; stricter settings of its own stay. What a backslash means in a string
@@ -38,12 +41,6 @@ SESSION = (
     b" SELECT set_config('synchronous_commit', 'on', false)"
     b" WHERE current_setting('synchronous_commit') = 'off'"
 )
-
-#: A network may fall silent without a word, and a firewall forget who says nothing for long. Left
-#: to the system, an idle connection would be tried after two hours only.
-KEEPALIVES = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
-
-IDLE = psycopg2.extensions.TRANSACTION_STATUS_IDLE
 
 
 @frozen
@@ -67,70 +64,13 @@ class PoolLimits:
     statement_seconds: float = 30.0
 
 
-class PooledConnection(txpostgres.Connection):  # type: ignore[misc]
-    """
-    A connection that may die quietly while nobody uses it.
-
-    @ivar statement: its one cursor, since there is one statement at a time; none until it is open.
-    @ivar bloated: whether it has sent so much that it keeps more memory than it is worth.
-    """
-
-    statement: Any = None
-    bloated: bool = False
-
-    def doRead(self) -> None:
-        if self.statement is None:
-            self._open_further()
-            return
-        # While nobody waits for an answer, all there is to read is that the other side has gone;
-        # txpostgres would raise that into the reactor.
-        try:
-            super().doRead()
-        except psycopg2.Error:
-            self.close()
-
-    def doWrite(self) -> None:
-        self._open_further()
-
-    def _open_further(self) -> None:
-        # It may go on to another host, and so to another socket: nothing of the first, which is
-        # closed then, may be watched. And what is heard may have been meant for a connection that
-        # had the same number a moment ago.
-        self.reactor.removeReader(self)
-        self.reactor.removeWriter(self)
-        if not self.closed:
-            self.continuePolling(swallowErrors=True)
-
-    def execute(self, query: bytes) -> Deferred[Any]:
-        """Send statements; one at a time."""
-        # If the other side has gone, the client library may close its socket on sending: the
-        # reactor must not watch it then, or it takes the next one of that number for this one.
-        self.reactor.removeReader(self)
-        sent: Deferred[Any] = self.statement.execute(query)
-        return sent
-
-    def is_idle(self) -> bool:
-        """Whether it is open, and no transaction is under way."""
-        return not self.closed and bool(self.get_transaction_status() == IDLE)
-
-    def is_alive(self) -> bool:
-        """Whether an idle connection can take a transaction, as far as this side can know."""
-        # Not watched meanwhile, for the same reason.
-        self.reactor.removeReader(self)
-        try:
-            # Take note of what has come in since: the server's last words, and then the end.
-            self.pollable().poll()
-            self.pollable().poll()
-        except psycopg2.Error:
-            return False
-        return self.is_idle()
-
-
 @define(eq=False)
 class ConnectionPool:
     """
     Lends connections, one to a transaction.
 
+    @ivar large: who has large values takes it before they are written down, whichever connection
+        they go out on.
     @ivar _waiting: who waits for a connection, the first first.
     @ivar _delay: seconds until the next attempt to connect, if this one fails.
     @ivar _retry: the next attempt, after one has failed.
@@ -142,6 +82,7 @@ class ConnectionPool:
     limits: PoolLimits
     reactor: Any
     in_thread: InThread
+    large: DeferredSemaphore = field(factory=partial(DeferredSemaphore, LARGE_AT_ONCE), init=False)
     _idle: list[PooledConnection] = field(factory=list, init=False)
     _lent: set[PooledConnection] = field(factory=set, init=False)
     _connecting: int = field(default=0, init=False)
@@ -261,7 +202,7 @@ class ConnectionPool:
         if not self._away:
             # Once, and not for every attempt.
             self._away = True
-            problem = " ".join(failure.getErrorMessage().split())
+            problem = " ".join(failure.getErrorMessage().split()) or failure.type.__name__
             self._log.warn("cannot connect to the database: {problem}", problem=problem)
         if self._retry is None and not self._closed:
             self._retry = self.reactor.callLater(self._delay, self._try_again)
@@ -286,8 +227,7 @@ class ConnectionPool:
         parameters = await resolved(psycopg2.extensions.parse_dsn(self.dsn), self.in_thread)
         parameters = {
             "application_name": "ociregd",
-            **KEEPALIVES,
-            "tcp_user_timeout": str(int(self.limits.connect_seconds * 1000)),
+            **heeding_silence(self.limits.connect_seconds),
             **beginning_with(first, parameters),
         }
         connection = PooledConnection(self.reactor)
@@ -306,28 +246,3 @@ class ConnectionPool:
                 self._first = first + 1
             raise
         return connection
-
-
-async def in_time(
-    reactor: Any, seconds: float, connection: PooledConnection, answer: Deferred[Any]
-) -> Any:
-    """
-    Wait for an answer of the server.
-
-    @raise Unavailable: if it does not come in time; then the connection is closed, or if the server
-        itself has ended the statement.
-    @raise psycopg2.Error: what the server said, or that the connection is lost.
-    """
-    # Not by cancelling: that would ask the server, and wait for it in the reactor thread.
-    timer = reactor.callLater(seconds, connection.close)
-    try:
-        return await answer
-    except CancelledError:
-        # So txpostgres tells that the server has cancelled a statement.
-        raise Unavailable("the registry's database took too long") from None
-    except (ConnectionDone, ConnectionLost) as problem:
-        # What txpostgres tells of a connection that is closed while it waits.
-        raise Unavailable("the registry's database does not answer") from problem
-    finally:
-        if timer.active():
-            timer.cancel()

@@ -23,7 +23,8 @@ from twisted.internet.task import deferLater
 from zope.interface import implementer
 
 from ociregd.errors import Overtaken, RegistryError, StorageFull, StorageReadOnly, Unavailable
-from ociregd.storage.pool import ConnectionPool, PooledConnection, in_time
+from ociregd.storage.connection import PooledConnection, in_time
+from ociregd.storage.pool import ConnectionPool
 from ociregd.storage.quoting import quoted
 from ociregd.storage.reading import ReadingCursor
 from ociregd.threads import carried_through
@@ -96,6 +97,7 @@ class PostgresCursor:
     @ivar _queued: what goes out with the next statement.
     @ivar _refusals: what each expectation raises if it is not met, by its number.
     @ivar ending: whether the end of the transaction has been sent.
+    @ivar _large: whether it is one of the few transactions that may have large values.
     """
 
     _pool: ConnectionPool
@@ -104,6 +106,7 @@ class PostgresCursor:
     _refusals: list[Exception] = field(factory=list, init=False)
     _begun: bool = field(default=False, init=False)
     ending: bool = field(default=False, init=False)
+    _large: bool = field(default=False, init=False)
 
     async def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         self._begin()
@@ -139,9 +142,12 @@ class PostgresCursor:
             self.ending = not self.is_lost
             await self._flush()
 
-    async def roll_back(self) -> None:
-        """Undo the transaction, if there is one on the server."""
+    async def end(self) -> None:
+        """End it: undo the transaction, if there is one on the server."""
         self._queued.clear()
+        if self._large:
+            self._large = False
+            self._pool.large.release()
         if self._connection.get_transaction_status() in (
             psycopg2.extensions.TRANSACTION_STATUS_INTRANS,
             psycopg2.extensions.TRANSACTION_STATUS_INERROR,
@@ -168,13 +174,19 @@ class PostgresCursor:
 
     async def _written(self, sql: str, parameters: tuple[object, ...]) -> bytes:
         values = [
-            await self._pool.in_thread(quoted, value)
+            await self._large_value(value)
             if isinstance(value, bytes) and len(value) > LARGE_BYTES
             else value
             for value in parameters
         ]
         written: bytes = self._connection.statement.mogrify(translated(sql), values)
         return written
+
+    async def _large_value(self, value: bytes) -> object:
+        if not self._large:
+            await self._pool.large.acquire()
+            self._large = True
+        return await self._pool.in_thread(quoted, value)
 
     async def _send(self, sql: str, parameters: tuple[object, ...]) -> None:
         self._queued.append(await self._written(sql, parameters))
@@ -256,7 +268,7 @@ class PostgresDatabase:
             raise refusal from problem
         finally:
             try:
-                await cursor.roll_back()
+                await cursor.end()
             except (psycopg2.Error, Unavailable):
                 # The connection is lost, and its transaction with it.
                 connection.close()

@@ -14,11 +14,13 @@ from typing import Any, ClassVar
 
 import psycopg2
 from attrs import field, frozen
+from psycopg2.errors import LockNotAvailable
 from psycopg2.extensions import parse_dsn
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from ociregd.storage.blocking import run_to_end
+from ociregd.storage.hosts import heeding_silence
 from ociregd.storage.migrations import Migration, migrate
 from ociregd.transactions import ICursor
 
@@ -117,10 +119,12 @@ class PostgresSchema:
 
     @ivar _dsn: the URL of the database; it may hold a password.
     @ivar _connect_seconds: how long an attempt to connect may take, for each host of the URL.
+    @ivar _lock_seconds: how long the one who comes second waits for the one who migrates.
     """
 
     _dsn: str = field(repr=False)
     _connect_seconds: float
+    _lock_seconds: float = 5.0
     _log: ClassVar[Logger] = Logger()
 
     def __str__(self) -> str:
@@ -166,11 +170,13 @@ class PostgresSchema:
             return newest
 
     def _connect(self, *, readonly: bool) -> Any:
-        connection = psycopg2.connect(
-            self._dsn,
-            connect_timeout=int(self._connect_seconds),
-            fallback_application_name="ociregd",
-        )
+        parameters = {
+            "connect_timeout": str(int(self._connect_seconds)),
+            "fallback_application_name": "ociregd",
+            **heeding_silence(self._connect_seconds),
+            **parse_dsn(self._dsn),
+        }
+        connection = psycopg2.connect(**parameters)
         try:
             encoding = connection.get_parameter_status("server_encoding")
             check_suitable(connection.server_version, encoding)
@@ -185,7 +191,15 @@ class PostgresSchema:
         statements.execute("SELECT pg_try_advisory_xact_lock(%s)", (MIGRATING,))
         if not statements.fetchone()[0]:
             self._log.info("another process is changing the schema of the database; waiting for it")
-            statements.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATING,))
+            # Not for ever: a daemon that is to stop meanwhile has to wait for this.
+            statements.execute("SET LOCAL lock_timeout = %s", (int(self._lock_seconds * 1000),))
+            try:
+                statements.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATING,))
+            except LockNotAvailable:
+                raise psycopg2.OperationalError(
+                    "another process is changing the schema; try again when it is done"
+                ) from None
+            statements.execute("SET LOCAL lock_timeout = 0")
 
     def _warn(self, connection: Any) -> None:
         with connection.cursor() as statements:

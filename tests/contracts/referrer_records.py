@@ -9,7 +9,7 @@ from typing import Any
 from ociregd.oci.digest import Digest, digest_of
 from ociregd.oci.mediatypes import OCI_INDEX, OCI_MANIFEST
 from ociregd.oci.names import RepositoryName
-from ociregd.storage.manifest_records import ANNOTATION_BYTES
+from ociregd.storage.referrer_records import ANNOTATION_BYTES
 
 from ..oci.samples import descriptor, image, index, written
 from .records import APP, LATE, NOWHERE, OTHER, RecordsCase

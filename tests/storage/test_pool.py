@@ -12,7 +12,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from ociregd.errors import Unavailable
-from ociregd.storage.pool import PooledConnection
+from ociregd.storage.connection import PooledConnection
 
 from ..postgres import PASSWORD, ROLE, free_port
 from .trouble import TroubleCase

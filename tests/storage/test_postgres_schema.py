@@ -222,6 +222,17 @@ def test_waits_for_another(database: Database) -> None:
     assert said == ["another process is changing the schema of the database; waiting for it"] * 2
 
 
+def test_waits_not_for_ever(database: Database) -> None:
+    """Who has waited long enough is told why, and may try again; nothing has happened."""
+    schema = PostgresSchema(database.url, 5.0, lock_seconds=0.1)
+    another = pytest.raises(psycopg2.OperationalError, match="another process is changing")
+    with migrated_by_another(database), another:
+        schema.migrate([FRUIT, MORE])
+    assert database.fruit() == ["apple"]
+    assert schema.migrate([FRUIT, MORE]) == 2
+    assert database.fruit() == ["apple", "pear"]
+
+
 #: What somebody may have set for other transactions of the role.
 IMPATIENT = {
     "statement_timeout": "'100 ms'",

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ociregd.errors import BlobUnknown, StorageFull, StorageReadOnly, Unavailable
 from ociregd.storage.migrations import migrations
+from ociregd.storage.pool import LARGE_AT_ONCE
 from ociregd.storage.postgres import ATTEMPTS, LARGE_BYTES
 from ociregd.storage.postgres_schema import PostgresSchema
 from ociregd.transactions import ICursor
@@ -423,6 +424,33 @@ class RefusalTests(Case, SynchronousTestCase):
                 keeping = self.database.transact(keep, text, content)
                 [(kept, found)] = self.result_of(keeping)
                 assert (kept, bytes(found)) == (text, content)
+
+    def test_many_large_values(self) -> None:
+        """Only few large values are on their way at a time; the others wait, and are done too."""
+        self.in_thread = Later()
+        self.database, self.pool = self.make(size=5)
+        self.execute("CREATE TABLE kept (content BYTEA)")
+        self.execute("GRANT ALL ON kept TO PUBLIC")
+
+        async def keep(cursor: ICursor, content: bytes) -> None:
+            # Several in one transaction count as one.
+            for _ in range(2):
+                await cursor.later("INSERT INTO kept VALUES (?)", content)
+
+        keeping = [
+            self.begin(self.database.transact(keep, bytes(LARGE_BYTES + 1))) for _ in range(5)
+        ]
+        self.reactor.turn_until(lambda: len(self.backends()) == 5)
+        self.reactor.turn_until(lambda: self.in_thread.waiting == LARGE_AT_ONCE)
+        while not all(one.called for one in keeping):
+            self.reactor.turn_until(
+                lambda: self.in_thread.waiting or all(one.called for one in keeping)
+            )
+            assert self.in_thread.waiting <= LARGE_AT_ONCE
+            if self.in_thread.waiting:
+                self.in_thread.perform()
+        assert self.execute("SELECT count(*) FROM kept") == [(10,)]
+        self.assert_whole(self.pool)
 
     def test_large_values(self) -> None:
         """A connection that has sent a large value is closed, since it keeps much of it."""

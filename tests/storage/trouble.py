@@ -11,7 +11,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
-from ociregd.storage.pool import ConnectionPool, PooledConnection, PoolLimits
+from ociregd.storage.connection import PooledConnection
+from ociregd.storage.pool import ConnectionPool, PoolLimits
 from ociregd.storage.postgres import PostgresDatabase
 from ociregd.transactions import ICursor
 

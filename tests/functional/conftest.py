@@ -13,6 +13,7 @@ from .client import Client
 from .content import ALGORITHMS, number
 from .daemon import Daemon
 from .repository import Repository
+from .several import Shared, several
 
 DELETES_OFF = """
 [registry]
@@ -95,6 +96,15 @@ def daemon_without_deletes(new_daemon: NewDaemon) -> Iterator[Daemon]:
 def impatient_daemon(new_daemon: NewDaemon) -> Iterator[Daemon]:
     """A registry that gives clients a second for everything."""
     yield from _running(new_daemon(IMPATIENT))
+
+
+@pytest.fixture(scope="module")
+def shared(
+    tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer
+) -> Iterator[Shared]:
+    """A registry of two daemons."""
+    with several(tmp_path_factory.mktemp("shared"), postgres_server, daemons=2) as shared:
+        yield shared
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ others know, and what one has begun another can go on with.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
@@ -28,15 +27,6 @@ sweep_interval = "1s"
 """
 
 Both = list[Repository]
-
-
-@pytest.fixture(scope="module")
-def shared(
-    tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer
-) -> Iterator[Shared]:
-    """A registry of two daemons."""
-    with several(tmp_path_factory.mktemp("shared"), postgres_server, daemons=2) as shared:
-        yield shared
 
 
 @pytest.fixture

@@ -5,31 +5,20 @@ daemon could have given, in some order.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from itertools import cycle, islice
 from threading import Event
 
 import pytest
 
-from ..postgres import PostgresServer
 from .content import OCI_CONFIG, OCI_MANIFEST, descriptor, digest_of, encode, image, unique
 from .repository import Repository
-from .several import Shared, at_once, several
+from .several import Shared, at_once
 
 #: Requests at the same moment.
 WIDTH = 6
 
 ROUNDS = 15
-
-
-@pytest.fixture(scope="module")
-def shared(
-    tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer
-) -> Iterator[Shared]:
-    """A registry of two daemons."""
-    with several(tmp_path_factory.mktemp("shared"), postgres_server, daemons=2) as shared:
-        yield shared
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from .client import Answer, Headers
 from .conftest import NewDaemon
 from .content import digest_of, number, unique
 from .daemon import Daemon
-from .listing import pages
+from .listing import joined, pages
 
 ACCESS = """
 [access]
@@ -77,11 +77,11 @@ def htpasswd(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def guarded(new_daemon: NewDaemon, htpasswd: Path) -> Iterator[Guarded]:
     """A registry with the rules above. Nobody's password, and no hash, may ever be in its log."""
-    daemon = evolve(new_daemon(ACCESS.format(htpasswd=htpasswd)), login=as_user("erin"))
+    daemon = new_daemon(ACCESS.format(htpasswd=htpasswd))
     daemon.start()
     yield Guarded(daemon)
     daemon.stop()
-    log = daemon.log()
+    log = "".join(one.log() for one in [daemon, *daemon.neighbours])
     secrets = [*PASSWORDS.values(), *USERS.values()]
     secrets += [as_user(user)[0][1].partition(" ")[2] for user in PASSWORDS]
     assert [secret for secret in secrets if secret in log] == []
@@ -111,9 +111,13 @@ def test_who_may_do_what(guarded: Guarded) -> None:
     assert bob.call("GET", f"/v2/{home}/blobs/{digest}").body == content
     hidden = alice.call("GET", f"/v2/{home}/blobs/{digest}")
     absent = bob.call("GET", f"/v2/{home}-never/blobs/{digest}")
-    assert (hidden.status, hidden.codes()) == (absent.status, absent.codes()) == (
-        404,
-        ["BLOB_UNKNOWN"],
+    assert (
+        (hidden.status, hidden.codes())
+        == (absent.status, absent.codes())
+        == (
+            404,
+            ["BLOB_UNKNOWN"],
+        )
     )
     assert guarded.call("GET", f"/v2/{home}/blobs/{digest}").status == 401
     assert alice.call("DELETE", f"/v2/{home}/blobs/{digest}").status == 404
@@ -143,10 +147,7 @@ def test_the_catalogue(guarded: Guarded) -> None:
 
 def catalogue(who: Guarded, size: int) -> list[str]:
     """All pages of the catalogue."""
-    found: list[str] = []
-    for answer in pages(who, f"/v2/_catalog?n={size}"):  # type: ignore[arg-type]
-        found += answer.json()["repositories"]
-    return found
+    return joined(pages(who, f"/v2/_catalog?n={size}", "repositories"))
 
 
 def test_the_log_has_the_users(guarded: Guarded) -> None:
@@ -181,7 +182,6 @@ def test_users_of_the_command(new_daemon: NewDaemon, tmp_path: Path) -> None:
         input=PASSWORDS["erin"].encode(),
         check=True,
     )
-    daemon = evolve(daemon, login=as_user("erin"))
     daemon.start()
     assert Guarded(daemon, "erin").push("home/erin/app", unique()) == 201
     assert Guarded(daemon).push("home/erin/app", unique()) == 401
@@ -191,7 +191,6 @@ def test_users_of_the_command(new_daemon: NewDaemon, tmp_path: Path) -> None:
 def test_the_daemon_says_when_everybody_may_come_in(new_daemon: NewDaemon) -> None:
     """Rules that let nobody in are worth a warning."""
     daemon = new_daemon("[access]\n")
-    daemon = evolve(daemon, opened=401)
     daemon.start()
     assert daemon.client.call("GET", "/v2/_catalog").status == 401
     daemon.stop()

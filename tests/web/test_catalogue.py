@@ -66,7 +66,7 @@ def caller(*patterns: str) -> Caller:
 
 def page(registry: Names, who: Caller, last: str = "", count: int = 1000) -> Page:
     """A page for somebody."""
-    return result_of(catalogue(registry, who, last, count))  # type: ignore[arg-type]
+    return result_of(catalogue(registry, who, last, count))
 
 
 def pages(registry: Names, who: Caller, count: int) -> list[str]:

@@ -19,7 +19,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ociregd.access.attempts import Attempts
+from ociregd.access.attempts import MOST_GUESSES, Attempts, neighbourhood
 from ociregd.access.htpasswd import matches
 from ociregd.errors import TooManyRequests
 from ociregd.interfaces import InThread
@@ -67,8 +67,11 @@ class Passwords:
         @raise TooManyRequests: if too many wrong ones came from there, or too many wait.
         """
         stored = self._users.get(user)
-        mac = self._mac(user, password, stored or "")
-        if self._remembered.get(mac, 0.0) > self._clock.seconds():
+        # Of the address too: or others could try quickly what has been right for somebody.
+        mac = self._mac(user, password, stored or "", neighbourhood(address or ""))
+        if self._remembered.get(mac, 0.0) > self._clock.seconds() and not (
+            self._attempts.seconds_to_wait(address, MOST_GUESSES)
+        ):
             return True
         self._check_attempts(address)
         # A client opens several connections and shows the same on each: that is one attempt.
@@ -109,6 +112,7 @@ class Passwords:
     def _check_attempts(self, address: str | None) -> None:
         seconds = self._attempts.seconds_to_wait(address)
         if seconds:
+            self._attempts.failed(address)
             raise TooManyRequests("too many wrong passwords came from your address", seconds)
 
     def _somebodys(self, user: str) -> str:
@@ -118,7 +122,7 @@ class Passwords:
         """
         if not self._hashes:
             return _NOBODYS
-        number = int.from_bytes(self._mac(user, b"", ""), "big")
+        number = int.from_bytes(self._mac(user, b"", "", ""), "big")
         return self._hashes[number % len(self._hashes)]
 
     def _remember(self, mac: bytes) -> None:
@@ -127,7 +131,8 @@ class Passwords:
         while len(self._remembered) > MOST_REMEMBERED:
             self._remembered.popitem(last=False)
 
-    def _mac(self, user: str, password: bytes, stored: str) -> bytes:
-        # Whatever a client sends as a user: surrogates too, and a NUL is in no user's name.
-        parts = (user.encode("utf-8", "surrogateescape"), password, stored.encode("ascii"))
-        return hmac.digest(self._key, b"\0".join(parts), "sha256")
+    def _mac(self, user: str, password: bytes, stored: str, address: str) -> bytes:
+        # Whatever a client sends as a user, surrogates too. What it sends comes last, since it may
+        # have a NUL in it; a user who is known has none.
+        text = f"{stored}\0{address}\0{user}\0".encode("utf-8", "surrogateescape")
+        return hmac.digest(self._key, text + password, "sha256")

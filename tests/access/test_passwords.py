@@ -11,7 +11,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from ociregd.access.attempts import MOST_ADDRESSES, MOST_FAILURES, Attempts, neighbourhood
+from ociregd.access.attempts import (
+    MOST_ADDRESSES,
+    MOST_FAILURES,
+    MOST_GUESSES,
+    Attempts,
+    neighbourhood,
+)
 from ociregd.access.gate import Gate, basic_credentials
 from ociregd.access.passwords import (
     MOST_REMEMBERED,
@@ -117,6 +123,28 @@ class PasswordsTests(SynchronousTestCase):
         self.clock.advance(1)
         assert self.check("alice", ALICES)
         assert len(self.hashing.asked) == 2
+
+    def test_remembers_by_address(self) -> None:
+        """What was right for one address has to be shown to be right by another."""
+        assert self.check("alice", ALICES)
+        assert self.check("alice", ALICES, "192.0.2.2")
+        assert len(self.hashing.asked) == 2
+
+    def test_what_is_remembered_cannot_be_guessed_quickly(self) -> None:
+        """
+        Who is known goes on while others at the same address guess, unless these guess so quickly
+        that they might come upon what is remembered.
+        """
+        assert self.check("alice", ALICES)
+        for number in range(MOST_GUESSES):
+            assert self.check("alice", ALICES)
+            guess = self.begin("alice", b"%d" % number)
+            self.hashing.later.perform_all()
+            guess.addErrback(lambda failure: failure.trap(TooManyRequests))
+        self.failureResultOf(self.begin("alice", ALICES), TooManyRequests)
+        assert len(self.hashing.asked) == 1 + MOST_FAILURES
+        self.clock.advance(60)
+        assert self.check("alice", ALICES)
 
     def test_remembers_nothing_that_was_wrong(self) -> None:
         """What was wrong is checked each time, and is not right for who knows another's."""

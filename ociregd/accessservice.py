@@ -56,7 +56,7 @@ def reaches_beyond(endpoint: str) -> bool:
     """
     Whether an endpoint string lets other machines in, as far as it says so.
     """
-    kind, *arguments = _arguments(endpoint)
+    kind, *arguments = _arguments(endpoint.removeprefix("haproxy:"))
     if kind not in ("tcp", "ssl"):
         return False
     interfaces = [text.partition("=")[2] for text in arguments if text.startswith("interface=")]

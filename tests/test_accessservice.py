@@ -31,7 +31,10 @@ RULE = '[[access.rule]]\nrepositories = "**"\nwho = ["alice"]\nactions = ["pull"
         ("tcp:5000:interface=localhost", False),
         ("tcp:5000:interface=127.0.0.1.example.org", True),
         ("ssl:5000:privateKey=/interface=127.0.0.1", True),
+        ("haproxy:tcp:5000", True),
+        ("haproxy:tcp:5000:interface=127.0.0.1", False),
         ("unix:/run/ociregd.sock", False),
+        ("haproxy:unix:/run/ociregd.sock", False),
         ("systemd:domain=INET:index=0", False),
     ],
 )

@@ -25,7 +25,8 @@ LEAST_COST, COST, MOST_COST = 4, 10, 16
 #: Names are in the log and on a terminal; none of them should need more.
 LONGEST_USER = 255
 
-_HASH = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{53}")
+# The 22nd character of the salt has two bits of it and no others, or bcrypt raises with each check.
+_HASH = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
 
 
 class HtpasswdInvalid(Exception):
@@ -81,8 +82,9 @@ def matches(password: bytes, hash_: str) -> bool:
     """
     Whether a hash is that of a password. This takes long, and as long if it cannot be.
     """
-    # bcrypt raises on what is longer, at once; and an empty password is a mistake of somebody's.
-    possible = 0 < len(password) <= PASSWORD_BYTES
+    # bcrypt raises on what is longer, at once; and an empty password is a mistake of somebody's. It
+    # begins again behind the end, with a NUL in between: that repeats a password.
+    possible = 0 < len(password) <= PASSWORD_BYTES and b"\0" not in password
     return bcrypt.checkpw(password[:PASSWORD_BYTES], hash_.encode("ascii")) and possible
 
 
@@ -95,7 +97,7 @@ class Line:
     @ivar user: or None for a line that is empty or a comment.
     """
 
-    text: str
+    text: str = field(repr=False)
     user: str | None = None
     hash_: str = field(default="", repr=False)
 

@@ -22,6 +22,9 @@ USER = "{user}"
 
 _STRANGE = re.compile(r"[^a-z0-9._/*-]")
 
+# What a component of a repository name has at most; others are sorted elsewhere.
+_COMPONENT = re.compile(r"[a-z0-9._-]+")
+
 # Stands for what is not fixed where a pattern is tried as a name.
 _SAMPLE = "a"
 
@@ -96,6 +99,16 @@ class Pattern:
         """
         text = str(name)
         return text.startswith(self.prefix) and _match(self._parts, text.split("/"), user)
+
+    def beginning(self, user: str | None) -> str | None:
+        """
+        What every name begins with that matches for a user; None if none does.
+        """
+        if USER not in self.text:
+            return self.prefix
+        if user is None or _COMPONENT.fullmatch(user) is None:
+            return None
+        return self.text.replace(USER, user).partition("*")[0]
 
     def __str__(self) -> str:
         return self.text

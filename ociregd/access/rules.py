@@ -77,7 +77,9 @@ class Caller:
         begins with another. (There may be others that begin so.)
         """
         found: list[str] = []
-        for prefix in sorted({rule.repositories.prefix for rule in self._rules.get(action, ())}):
+        rules = self._rules.get(action, ())
+        beginnings = [rule.repositories.beginning(self.name) for rule in rules]
+        for prefix in sorted({text for text in beginnings if text is not None}):
             if not found or not prefix.startswith(found[-1]):
                 found.append(prefix)
         return found

@@ -27,9 +27,9 @@ def change(path: str, edit: Callable[[Sequence[Line]], Sequence[Line]]) -> None:
     @raise OSError: if it cannot be read or written.
     """
     # What a link leads to is replaced, and the link stays.
-    file = Path(path).resolve()
+    file = Path(os.path.realpath(path))
     with locked(file.parent):
-        lines = read_lines(str(file)) if file.exists() else []
+        lines = read_lines(str(file)) if os.path.lexists(file) else []
         text = "".join(_ended(line.text) for line in edit(lines))
         list(parse_lines(text, path))
         _replace(file, text)

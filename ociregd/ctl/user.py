@@ -5,6 +5,7 @@ C{ociregctl user}: who can log in.
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -161,6 +162,8 @@ def _line(name: str, stdin: bool) -> Line:
     if stdin:
         password = sys.stdin.buffer.read().removesuffix(b"\n").removesuffix(b"\r")
     else:
+        # Not at once: the terminal has to be told first to show again what is typed.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         asked = click.prompt("Password", hide_input=True, confirmation_prompt=True)
         password = asked.encode("utf-8", "surrogateescape")
     try:

@@ -15,8 +15,8 @@ from ociregd.values import Page
 #: How many names are read at once.
 BATCH = 1000
 
-#: How many names a request looks through that the caller may not see. Only where rules begin with a
-#: star there are any to look through.
+#: How many names a request looks through that the caller may not see. Only behind what comes before
+#: the first star of a rule there are any to look through.
 MOST_HIDDEN = 50_000
 
 

@@ -62,6 +62,7 @@ def test_reads(tmp_path: Path) -> None:
         "alice:" + GOOD.replace("$04$", "$03$"),
         "alice:" + GOOD.replace("$04$", "$17$"),
         "alice:" + GOOD.replace("$2b$", "$2x$"),
+        "alice:" + GOOD[:28] + "/" + GOOD[29:],
         f"bob:{GOOD}",
     ],
 )
@@ -95,6 +96,7 @@ def test_passwords() -> None:
         assert not matches(other, stored)
     assert not matches(b"", hash_of(b""))
     assert not matches(b"a\0c", hash_of(b"a\0b"))
+    assert not matches(b"a\0a", hash_of(b"a"))
     assert not matches(b"\xff", stored)
     assert matches(b"\xff", hash_of(b"\xff"))
 

@@ -79,8 +79,15 @@ def test_prefixes() -> None:
     """Where to look for what is allowed: in order, and nowhere twice."""
     patterns = ["team/b/*", "team/**", "a-*", "a-b", "z/{user}"]
     caller = rules(*(rule(text, ["alice"], PULL) for text in patterns)).caller("alice")
-    assert caller.prefixes(PULL) == ["a-", "team/", "z/"]
+    assert caller.prefixes(PULL) == ["a-", "team/", "z/alice"]
     assert caller.prefixes(PUSH) == []
+
+
+@pytest.mark.parametrize("user", [None, "Alice", "a*", "a/b", "{user}", "*", "ünïcode"])
+def test_prefixes_of_who_is_no_component(user: str | None) -> None:
+    """Where no name of a repository can have the user in it there is nothing to look for."""
+    caller = rules(rule("home/{user}/**", ["anonymous"], PULL)).caller(user)
+    assert caller.prefixes(PULL) == []
 
 
 def test_anybody_may_do_everything() -> None:

@@ -10,6 +10,7 @@ import os
 import pty
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -203,23 +204,52 @@ def test_no_file_in_the_configuration(tmp_path: Path) -> None:
         assert "htpasswd in [access]" in refused(config, "user", "list", status=2)
 
 
+def test_links_in_a_circle(config: Path, htpasswd: Path) -> None:
+    """A link that leads nowhere is told in a word too."""
+    htpasswd.symlink_to("htpasswd")
+    for words in (["user", "remove", "alice"], ["user", "list"]):
+        assert "symbolic links" in refused(config, *words)
+
+
 def test_a_directory_that_is_not_there(config: Path, htpasswd: Path) -> None:
     """What the system says is passed on."""
     htpasswd.parent.rmdir()
     assert "No such file" in refused(config, "user", "add", "alice", "--stdin", stdin="x")
 
 
-def test_asks_on_a_terminal(config: Path, htpasswd: Path) -> None:
-    """Without --stdin the password is asked for, twice, and not shown."""
-    terminal, inside = pty.openpty()
-    process = subprocess.Popen(
+def on_a_terminal(config: Path, inside: int) -> subprocess.Popen[bytes]:
+    """Somebody adds alice, and is asked for her password on a terminal."""
+    return subprocess.Popen(
         [SCRIPT, "--config", config, "user", "add", "alice"],
         stdin=inside,
         stdout=inside,
         stderr=inside,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, 0x540E, 0),
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )
+
+
+def test_interrupted_on_a_terminal(config: Path, htpasswd: Path) -> None:
+    """After Ctrl-C nothing has changed, and the terminal shows again what is typed."""
+    terminal, inside = pty.openpty()
+    before = termios.tcgetattr(inside)
+    with on_a_terminal(config, inside) as process:
+        said = b""
+        while b"Password" not in said:
+            said += os.read(terminal, 1000)
+        os.write(terminal, b"secr\x03")
+        assert process.wait(30) == 1
+    after = termios.tcgetattr(inside)
+    os.close(inside)
+    os.close(terminal)
+    assert after == before
+    assert not htpasswd.exists()
+
+
+def test_asks_on_a_terminal(config: Path, htpasswd: Path) -> None:
+    """Without --stdin the password is asked for, twice, and not shown."""
+    terminal, inside = pty.openpty()
+    process = on_a_terminal(config, inside)
     os.close(inside)
     said = b""
     for prompt in (b"Password", b"Repeat"):

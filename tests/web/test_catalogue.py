@@ -115,6 +115,14 @@ def test_looks_only_where_rules_point() -> None:
     assert registry.read < 2000 + 4 * BATCH
 
 
+def test_the_places_of_others_are_not_read() -> None:
+    """Where every user has a place, each is shown their own, however many there are."""
+    others = [f"home/a{number:06}/app" for number in range(MOST_HIDDEN + 1)]
+    registry = Names([*others, "home/alice/app"])
+    assert page(registry, caller("home/{user}/**")).names == ["home/alice/app"]
+    assert registry.read == 1
+
+
 def test_few_among_many() -> None:
     """Who asks for one name at a time has it sought in few questions, and not for ever."""
     hidden = [f"a/app{number:06}" for number in range(MOST_HIDDEN)]

@@ -75,6 +75,7 @@ bench: $(READY)
 	$(BIN)/python -m bench.transfer
 	$(BIN)/python -m bench.memory
 	$(BIN)/python -m bench.metadata
+	$(BIN)/python -m bench.access
 
 clean:
 	rm -rf $(VENV) .venv-e2e build *.egg-info

@@ -5,6 +5,7 @@ from setuptools import setup
 setup(
     packages=[
         "ociregd",
+        "ociregd.access",
         "ociregd.ctl",
         "ociregd.oci",
         "ociregd.operations",

@@ -57,12 +57,16 @@ def push_image(connection: HTTPConnection, name: str, tag: str) -> str:
 
 
 def measure(
-    daemon: Daemon, clients: int, count: int, act: Callable[[HTTPConnection, int], object]
+    daemon: Daemon,
+    clients: int,
+    count: int,
+    act: Callable[[HTTPConnection, int], object],
+    connect: Callable[[str, int], HTTPConnection] = HTTPConnection,
 ) -> tuple[float, float]:
     """CPU milliseconds for each act, and acts in a second."""
 
     def client(first: int) -> None:
-        connection = HTTPConnection("127.0.0.1", daemon.port)
+        connection = connect("127.0.0.1", daemon.port)
         for number in range(first, count, clients):
             act(connection, number)
         connection.close()

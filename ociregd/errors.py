@@ -91,7 +91,15 @@ class BadArgument(RegistryError):
 
 
 class TooManyRequests(RegistryError):
-    """The client shall come back later."""
+    """
+    The client shall come back later.
+
+    @ivar seconds: when.
+    """
+
+    def __init__(self, message: str, seconds: int = 1) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class RangeNotSatisfiable(RegistryError):

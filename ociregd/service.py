@@ -17,6 +17,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IReactorTime, IStreamServerEndpoint
 from twisted.logger import Logger
 
+from ociregd.accessservice import gate_for
 from ociregd.databaseservice import database_for
 from ociregd.errors import RegistryError
 from ociregd.operations.health import OperationsAPI, Readiness, database_check
@@ -50,6 +51,7 @@ def registry_service(settings: Settings, reactor: Any) -> IService:
     pulls = WorkerService(reactor, "pulls", FILE_THREADS)
     manifests = WorkerService(reactor, "manifests", MANIFEST_THREADS)
     database, services_of_database = database_for(settings, reactor)
+    gate, services_of_access = gate_for(settings, reactor)
     uploads = DiskUploads(tree, pushes.in_thread)
     registry = Registry(
         blobs=DiskBlobStore(tree, pulls.in_thread),
@@ -61,7 +63,8 @@ def registry_service(settings: Settings, reactor: Any) -> IService:
     )
     expiry = UploadExpiry(uploads, registry.records, time.time, settings.uploads.lifetime)
     patience, grace = patience_of(settings), settings.operations.grace
-    site = RegistrySite(RegistryResource(RegistryAPI(registry).app.resource()), reactor, patience)
+    api = RegistryAPI(registry, gate=gate)
+    site = RegistrySite(RegistryResource(api.app.resource()), reactor, patience)
     serving = SiteService(site, endpoints(reactor, settings.listen), grace)
     readiness = Readiness(
         {
@@ -79,6 +82,7 @@ def registry_service(settings: Settings, reactor: Any) -> IService:
         manifests,
         pulls,
         pushes,
+        *services_of_access,
         upload_expiry_service(expiry, reactor, settings.uploads.sweep_interval),
         # Asked until the very end whether the registry is ready.
         SiteService(operations, endpoints(reactor, settings.operations.listen), grace_seconds=0.0),

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from attrs import field, fields_dict, frozen
 
+from ociregd.accesstable import Access, WrongAccess, read_access
 from ociregd.databaseurl import SQLITE, database
 from ociregd.quantities import (
     Wrong,
@@ -184,6 +185,7 @@ class Settings:
     registry: Registry = field(factory=Registry)
     limits: Limits = field(factory=Limits)
     operations: Operations = field(factory=Operations)
+    access: Access | None = None
 
 
 TABLES: Mapping[str, type[Any]] = {
@@ -195,7 +197,10 @@ TABLES: Mapping[str, type[Any]] = {
     "operations": Operations,
 }
 
-KEYS = tuple(key for key in fields_dict(Settings) if key not in TABLES) + tuple(
+#: Which is read as a whole, and where it makes a difference whether it is there.
+ACCESS = "access"
+
+KEYS = tuple(key for key in fields_dict(Settings) if key not in (*TABLES, ACCESS)) + tuple(
     f"{name}.{key}" for name, table in TABLES.items() for key in fields_dict(table)
 )
 
@@ -209,9 +214,11 @@ def parse(text: str) -> Settings:
     values: dict[str, Any] = {}
     for name, value in _document(text).items():
         table = TABLES.get(name)
-        if table is None:
+        if name == ACCESS and isinstance(value, dict):
+            values[name] = _access(text, value)
+        elif table is None and name != ACCESS:
             values[name] = _value(text, Settings, (name,), value)
-        elif isinstance(value, dict):
+        elif table is not None and isinstance(value, dict):
             values[name] = table(
                 **{key: _value(text, table, (name, key), one) for key, one in value.items()}
             )
@@ -236,6 +243,13 @@ def _document(text: str) -> dict[str, object]:
         raise SettingsError("a number is too long", "", None) from None
 
 
+def _access(text: str, table: Mapping[str, object]) -> Access:
+    try:
+        return read_access(text, table)
+    except WrongAccess as problem:
+        raise SettingsError(str(problem), _dotted(problem.path), problem.line) from None
+
+
 def _value(text: str, table: type[Any], path: tuple[str, ...], value: object) -> Any:
     """
     Read the value of a key of one of the classes above.
@@ -256,7 +270,7 @@ def _suggestion(path: tuple[str, ...]) -> str:
     else what there is.
     """
     if len(path) == 1:
-        near = difflib.get_close_matches(path[0], TABLES, n=1)
+        near = difflib.get_close_matches(path[0], [*TABLES, ACCESS], n=1)
         if near:
             return f"did you mean [{near[0]}]?"
     keys = {key.rpartition(".")[2]: key for key in KEYS}

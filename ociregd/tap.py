@@ -13,6 +13,7 @@ from twisted.application.service import IService
 from twisted.internet.endpoints import serverFromString
 from twisted.python import usage
 
+from ociregd.access.htpasswd import HtpasswdInvalid, read_users
 from ociregd.configuration import DEFAULT_CONFIG, ConfigurationError, load
 from ociregd.service import registry_service
 from ociregd.settings import Settings
@@ -64,6 +65,11 @@ class Options(usage.Options):
         for endpoint in settings.operations.listen:
             if problem := problem_with(endpoint):
                 raise configuration.error(f"{endpoint}: {problem}", "operations", "listen")
+        if settings.access is not None and settings.access.htpasswd is not None:
+            try:
+                read_users(settings.access.htpasswd)
+            except HtpasswdInvalid as problem:
+                raise configuration.error(str(problem), "access", "htpasswd") from None
         return settings
 
 

@@ -59,6 +59,25 @@ def line_of(text: str, path: Path) -> int | None:
     return None
 
 
+def line_of_element(text: str, path: Path, number: int, *key: str) -> int | None:
+    """
+    Return the line of one of the tables that are written as C{[[path]]}, counted from 0, or of a
+    key in it; of the whole list if it is written in another way.
+    """
+    seen, line, inside = -1, None, False
+    for statement in _statements(text):
+        first = statement[0]
+        if first[1] == "[":
+            double = [sign for _, sign, _ in statement[:2]] == ["[", "["]
+            mine = double and _keys(statement[1:]) == path
+            seen += mine
+            inside = mine and seen == number
+            line = first[0] if inside else line
+        elif inside and key and _keys(statement)[: len(key)] == key:
+            return first[0]
+    return line if line is not None else line_of(text, path)
+
+
 # A line, what stands there, and the name of its group in the expression above.
 _Token = tuple[int, str, str]
 

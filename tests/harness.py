@@ -7,7 +7,7 @@ Files and database are real ones in a directory, used by a worker that the test 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from attrs import define, field
@@ -15,6 +15,9 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
+from ociregd.access.gate import Gate
+from ociregd.access.passwords import Passwords
+from ociregd.access.rules import Rules
 from ociregd.interfaces import InThread
 from ociregd.registry.repository import Policy, Registry
 from ociregd.storage.disk import DiskBlobStore, DiskUploads, Tree
@@ -135,6 +138,8 @@ class InMemoryRegistry:
     A site over a registry over a directory.
 
     @ivar at_work: whether a L{Later} worker does what it is given.
+    @ivar rules: who may do what; without them everybody may do everything.
+    @ivar users: the hashes of their passwords.
     """
 
     directory: Path
@@ -145,6 +150,8 @@ class InMemoryRegistry:
     at_work: bool = True
     push_budget: Budget = field(factory=Budget)
     list_budget: Budget = field(factory=Budget)
+    rules: Rules | None = None
+    users: Mapping[str, str] = field(factory=dict)
     clock: Clock = field(factory=Clock, init=False)
     registry: Registry = field(init=False)
     site: RegistrySite = field(init=False)
@@ -164,7 +171,10 @@ class InMemoryRegistry:
             in_thread=self.worker,
             policy=self.policy,
         )
-        api = RegistryAPI(self.registry, self.push_budget, self.list_budget)
+        gate = None
+        if self.rules is not None:
+            gate = Gate(self.rules, Passwords(self.users, self.worker, self.clock))
+        api = RegistryAPI(self.registry, self.push_budget, self.list_budget, gate)
         self.site = RegistrySite(
             RegistryResource(api.app.resource()),
             self.clock,

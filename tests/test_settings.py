@@ -12,12 +12,17 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from attrs import asdict
+from attrs import asdict, evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from psycopg2.extensions import parse_dsn
 
-from ociregd.settings import KEYS, TABLES, Settings, SettingsError, parse
+from ociregd import accesstable
+from ociregd.access.patterns import Pattern
+from ociregd.access.rules import Action, Rule, Rules
+from ociregd.accesstable import Access
+from ociregd.oci.names import RepositoryName
+from ociregd.settings import ACCESS, KEYS, TABLES, Settings, SettingsError, parse
 
 SHIPPED = Path(__file__).parent.parent / "etc" / "ociregd.toml"
 
@@ -44,6 +49,7 @@ DEFAULTS = {
         "reader_rate": 1024,
     },
     "operations": {"listen": (), "grace": 30.0},
+    "access": None,
 }
 
 
@@ -89,9 +95,27 @@ def test_every_setting_can_be_set() -> None:
         [operations]
         listen = ["tcp:5001"]
         grace = "0s"
+        [access]
+        htpasswd = "/etc/ociregd/htpasswd"
+        scheme = "basic"
+        groups.ops = ["alice", "bob"]
+        [[access.rule]]
+        repositories = "home/{user}/**"
+        who = ["authenticated", "group:ops", "carol"]
+        actions = ["pull", "push", "delete"]
         """
     )
-    assert asdict(settings) == {
+    everything = frozenset(Action)
+    who = frozenset(["authenticated", "group:ops", "carol"])
+    assert settings.access == Access(
+        "/etc/ociregd/htpasswd",
+        "basic",
+        Rules(
+            [Rule(Pattern("home/{user}/**"), who, everything)],
+            {"ops": frozenset(["alice", "bob"])},
+        ),
+    )
+    assert asdict(evolve(settings, access=None)) == {
         "listen": (
             "tcp:0",
             "unix:/run/ociregd.sock",
@@ -119,6 +143,7 @@ def test_every_setting_can_be_set() -> None:
             "reader_rate": 1024**3,
         },
         "operations": {"listen": ("tcp:5001",), "grace": 0.0},
+        "access": None,
     }
 
 
@@ -365,9 +390,11 @@ def test_sizes_are_bytes(key: str, number: int, unit: str) -> None:
         ('[uplaods]\nlifetime = "1h"', 1, "uplaods", "did you mean [uploads]?"),
         ('[storage]\n"Root" = "/x"', 2, "storage.Root", "did you mean storage.root?"),
         ("[limits]\nxyzzy = 1", 2, "limits.xyzzy", "there are limits.manifest_bytes, limits."),
-        ("[access]\n", 1, "access", "there is no such table; there are listen, processes, "),
+        ("[tokens]\n", 1, "tokens", "there is no such table; there are listen, processes, "),
+        ("[acces]\n", 1, "acces", "did you mean [access]?"),
+        ("access = true", 1, "access", "write [access] and its keys below"),
         ("[collector]\nenabled = true", 1, "collector", "there is no such table"),
-        ('[[access.rule]]\nwho = ["x"]', 1, "access", "there is no such table"),
+        ('[[acces.rule]]\nwho = ["x"]', 1, "acces", "there is no such table"),
         ("[operations]\nlisten = 'tcp:5001'", 2, "operations.listen", "is not a list of endpoints"),
         ("[uploads.lifetime]\nx = 1", 1, "uploads.lifetime", "is not a duration"),
         ('"a\\nb" = 1', 1, '"a\\nb"', "there is no such key"),
@@ -430,17 +457,42 @@ def shipped() -> str:
 
 
 SETTING = re.compile(r"^#(?=[a-z_]+ = )", re.MULTILINE)
+ACCESS_LINE = re.compile(r"^#(?=[a-z_]+ = |\[)", re.MULTILINE)
+
+
+def before_access(shipped: str) -> str:
+    """The part where keys stand at their defaults; the default of [access] is not to be there."""
+    return shipped.partition("#[access]")[0]
+
+
+def test_the_shipped_example_of_access(shipped: str) -> None:
+    """With its comment signs taken away, the last table has every key and says what it promises."""
+    text = ACCESS_LINE.sub("", shipped)
+    access = parse(text).access
+    assert access is not None
+    assert access.htpasswd == "/etc/ociregd/htpasswd"
+    assert set(tomllib.loads(text)["access"]) == set(accesstable.KEYS)
+    name = RepositoryName("public/app")
+    allowed = {
+        (user, text)
+        for user in (None, "alice", "erin")
+        for text in ("public/app", "home/erin/app", "team/app")
+        if access.rules.caller(user).may(Action.PULL, RepositoryName(text))
+    }
+    everything = {("alice", "home/erin/app"), ("alice", "team/app"), ("erin", "home/erin/app")}
+    assert allowed == everything | {(user, str(name)) for user in (None, "alice", "erin")}
+    assert not access.rules.caller(None).may(Action.PUSH, name)
 
 
 def test_the_shipped_configuration_is_the_defaults(shipped: str) -> None:
     """The shipped file changes nothing, and neither does taking its comment signs away."""
     assert parse(shipped) == Settings()
-    assert parse(SETTING.sub("", shipped)) == Settings()
+    assert parse(SETTING.sub("", before_access(shipped))) == Settings()
 
 
 def test_the_shipped_configuration_is_complete(shipped: str) -> None:
     """Every setting is in the shipped file, in its table, and none is set."""
-    document = tomllib.loads(SETTING.sub("", shipped))
+    document = tomllib.loads(SETTING.sub("", before_access(shipped)))
     found = [
         f"{name}.{key}" if name in TABLES else name
         for name, value in document.items()
@@ -452,7 +504,7 @@ def test_the_shipped_configuration_is_complete(shipped: str) -> None:
 
 def test_every_shipped_setting_is_explained(shipped: str) -> None:
     """Before every setting stands a comment that ends with a full stop."""
-    lines = shipped.splitlines()
+    lines = before_access(shipped).splitlines()
     places = [place for place, line in enumerate(lines) if SETTING.match(line)]
     assert len(places) == len(KEYS)
     assert [lines[place] for place in places if not re.fullmatch(r"# .*\.", lines[place - 1])] == []
@@ -460,4 +512,4 @@ def test_every_shipped_setting_is_explained(shipped: str) -> None:
 
 def test_a_table_is_known_by_the_settings() -> None:
     """Each table is an attribute of the settings, and the other way round."""
-    assert {key.partition(".")[0] for key in KEYS} == set(asdict(Settings()))
+    assert {*(key.partition(".")[0] for key in KEYS), ACCESS} == set(asdict(Settings()))

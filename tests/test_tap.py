@@ -146,3 +146,17 @@ def test_a_certificate_that_is_not_there(tmp_path: Path) -> None:
 def test_a_wrong_option() -> None:
     """An option that does not exist is refused."""
     assert "prot" in refused("--prot", "5000")
+
+
+def test_a_file_of_users_that_cannot_be_used(tmp_path: Path) -> None:
+    """A bad line in the file of the users stops the start: both files and lines are named."""
+    users, path = tmp_path / "htpasswd", tmp_path / "ociregd.toml"
+    path.write_text(f'[access]\nhtpasswd = "{users}"\n')
+    said = refused("--config", path)
+    assert said == f"{path}: line 2: access.htpasswd: {users}: No such file or directory"
+    users.write_text("# users\nalice:secret\n")
+    said = refused("--config", path)
+    assert said.startswith(f"{path}: line 2: access.htpasswd: {users}: line 2: this is not ")
+    assert "secret" not in said
+    users.write_text("")
+    assert parsed("--config", path).settings.access is not None

@@ -7,7 +7,7 @@ from __future__ import annotations
 import click
 from attrs import frozen
 
-from ociregd.configuration import ConfigurationError, load
+from ociregd.configuration import Configuration, ConfigurationError, load
 from ociregd.settings import Settings
 
 
@@ -32,7 +32,15 @@ class Choice:
 
         @raise Misconfigured: if it would not start.
         """
+        return self.configuration().settings
+
+    def configuration(self) -> Configuration:
+        """
+        The same, and where it is from.
+
+        @raise Misconfigured: if the daemon would not start.
+        """
         try:
-            return load(self.config, self.root).settings
+            return load(self.config, self.root)
         except ConfigurationError as problem:
             raise Misconfigured(str(problem)) from None

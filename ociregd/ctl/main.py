@@ -9,8 +9,10 @@ import signal
 import click
 
 from ociregd.configuration import DEFAULT_CONFIG
+from ociregd.ctl.access import access
 from ociregd.ctl.choice import Choice
 from ociregd.ctl.migrate import migrate
+from ociregd.ctl.user import user
 
 
 @click.group(
@@ -32,6 +34,8 @@ def ociregctl(context: click.Context, config: str | None, root: str | None) -> N
 
 
 ociregctl.add_command(migrate)
+ociregctl.add_command(user)
+ociregctl.add_command(access)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 
+from ociregd.access.rules import Action, Caller
 from ociregd.errors import BadArgument, DigestInvalid, NameInvalid
 from ociregd.oci.digest import Digest
 from ociregd.oci.names import RepositoryName, Tag
@@ -109,13 +110,19 @@ def parse_target(reference: str) -> Tag | Digest:
     return Digest.parse(reference) if ":" in reference else Tag.parse(reference)
 
 
-async def mount_blob(repository: Repository, mount: str, source: str | None) -> Digest | None:
+async def mount_blob(
+    repository: Repository, caller: Caller, mount: str, source: str | None
+) -> Digest | None:
     """
     Hold a blob of another repository; what cannot be mounted for whatever reason is to be uploaded.
+
+    One reason is that the caller may not pull it from there: nothing is looked up then.
     """
     try:
         digest = Digest.parse(mount)
         other = RepositoryName.parse(source) if source else None
     except (DigestInvalid, NameInvalid):
+        return None
+    if not (caller.may(Action.PULL, other) if other else caller.may_everywhere(Action.PULL)):
         return None
     return digest if await repository.blobs.mount(digest, other) else None

@@ -12,13 +12,14 @@ from functools import partial
 from typing import Any, cast
 from uuid import uuid4
 
-from klein import Klein
 from klein.interfaces import IKleinRequest
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from ociregd.access.gate import Gate
+from ociregd.access.rules import Action
 from ociregd.errors import (
     DigestInvalid,
     RangeNotSatisfiable,
@@ -27,6 +28,7 @@ from ociregd.errors import (
 )
 from ociregd.oci.digest import Digest, parse_algorithm
 from ociregd.oci.names import RepositoryName, parse_reference
+from ociregd.registry.nowhere import with_nothing
 from ociregd.registry.repository import Registry, Repository
 from ociregd.threads import carried_through
 from ociregd.values import INLINE_BYTES
@@ -43,7 +45,10 @@ from ociregd.web.answers import (
 )
 from ociregd.web.blobs import describe_blob, not_modified, send_blob
 from ociregd.web.budget import Budget
+from ociregd.web.catalogue import catalogue
 from ociregd.web.errors import INCIDENT, Refusal, refuse, render
+from ociregd.web.guard import Admission, GuardedRoutes, Needs, admission
+from ociregd.web.headers import DESCRIPTION
 from ociregd.web.links import Window, argument, manifest_location, next_link
 from ociregd.web.referrers import send_referrers
 from ociregd.web.routing import CONVERTERS
@@ -53,24 +58,13 @@ from ociregd.web.streaming import StreamingRequest
 UNROUTABLE = Refusal(404, "UNSUPPORTED", "the registry has no such endpoint")
 WRONG_METHOD = Refusal(405, "UNSUPPORTED", "the endpoint does not take this method")
 
-#: What is said of content, and is not true of the answer when the content cannot be had after all.
-DESCRIPTION = (
-    "accept-ranges",
-    "cache-control",
-    "content-range",
-    "docker-content-digest",
-    "etag",
-    "link",
-    "oci-filters-applied",
-)
-
 
 class RegistryAPI:
     """
     The registry, over HTTP.
     """
 
-    app = Klein()
+    app = GuardedRoutes()
     app.url_map.converters.update(CONVERTERS)
     # No redirects: they would go to whatever host the client claims to have asked.
     app.url_map.strict_slashes = False
@@ -83,33 +77,54 @@ class RegistryAPI:
         registry: Registry,
         push_budget: Budget | None = None,
         list_budget: Budget | None = None,
+        gate: Gate | None = None,
     ) -> None:
         """
         @param push_budget: what manifests may take of the memory while they are pushed.
         @param list_budget: the same for lists of referrers, whose annotations may be as large.
+        @param gate: who knows the callers; without it everybody may do everything.
         """
         self._registry = registry
         self._push_budget = push_budget if push_budget is not None else Budget()
         self._list_budget = list_budget if list_budget is not None else Budget()
+        self._gate = gate
+        if gate is not None:
+            nothing = with_nothing(registry)
+            self._blind = RegistryAPI(nothing, self._push_budget, self._list_budget)
+
+    async def admit(self, request: StreamingRequest, needs: Needs, name: str | None) -> RegistryAPI:
+        """
+        Let a request take a route, or refuse it.
+
+        @return: who answers: this, or one that knows of no repositories.
+        """
+        if self._gate is None:
+            return self
+        admitted = await admission(self._gate, request, needs, name)
+        return self if admitted is Admission.GRANTED else self._blind
 
     def _repository(self, name: str) -> Repository:
         return self._registry.repository(RepositoryName.parse(name))
 
-    @app.route("/v2/", methods=["GET", "HEAD"])
+    @app.route("/v2/", methods=["GET", "HEAD"], needs=Needs.CREDENTIALS)
     async def ping(self, request: StreamingRequest) -> bytes:
         """
         end-1: this is a registry.
         """
         return await send_json(request, {})
 
-    @app.route("/v2/<name:name>/blobs/<digest:digest>", methods=["GET", "HEAD"])
+    @app.route("/v2/<name:name>/blobs/<digest:digest>", methods=["GET", "HEAD"], needs=Needs.PULL)
     async def pull_blob(self, request: StreamingRequest, name: str, digest: str) -> bytes:
         """
         end-2: the bytes of a blob, or ranges of them.
         """
-        blobs, wanted = self._repository(name).blobs, Digest.parse(digest)
+        repository, wanted = self._repository(name), Digest.parse(digest)
+        blobs = repository.blobs
         if request.method == b"HEAD":
-            describe_blob(request, await blobs.promise(wanted))
+            # Who may not push does not rely on the answer for longer than a pull takes.
+            pushes = request.caller.may(Action.PUSH, repository.name)
+            blob = await (blobs.promise(wanted) if pushes else blobs.stat(wanted))
+            describe_blob(request, blob)
             return b""
         blob, reader = await blobs.open(wanted)
         try:
@@ -119,7 +134,7 @@ class RegistryAPI:
         finally:
             reader.close()
 
-    @app.route("/v2/<name:name>/manifests/<reference>", methods=["GET", "HEAD"])
+    @app.route("/v2/<name:name>/manifests/<reference>", methods=["GET", "HEAD"], needs=Needs.PULL)
     async def pull_manifest(self, request: StreamingRequest, name: str, reference: str) -> bytes:
         """
         end-3: a manifest, byte for byte as it was pushed, whatever the client accepts.
@@ -138,8 +153,8 @@ class RegistryAPI:
             await send(request, partial(manifests.slice, manifest.digest), 0, manifest.size)
         return b""
 
-    @app.route("/v2/<name:name>/blobs/uploads", methods=["POST"])
-    @app.route("/v2/<name:name>/blobs/uploads/", methods=["POST"])
+    @app.route("/v2/<name:name>/blobs/uploads", methods=["POST"], needs=Needs.PUSH)
+    @app.route("/v2/<name:name>/blobs/uploads/", methods=["POST"], needs=Needs.PUSH)
     async def start_upload(self, request: StreamingRequest, name: str) -> bytes:
         """
         end-4a, 4b, 4c, 11: begin an upload; or push a blob at once; or mount one.
@@ -147,7 +162,8 @@ class RegistryAPI:
         repository = self._repository(name)
         mount, digest = argument(request.args, b"mount"), argument(request.args, b"digest")
         if mount is not None:
-            mounted = await mount_blob(repository, mount, argument(request.args, b"from"))
+            source = argument(request.args, b"from")
+            mounted = await mount_blob(repository, request.caller, mount, source)
             if mounted is not None:
                 return blob_created(request, repository.name, mounted)
         elif digest is not None:
@@ -192,7 +208,7 @@ class RegistryAPI:
         except Exception:
             self._log.failure("upload {session_id} stays until it expires", session_id=session_id)
 
-    @app.route("/v2/<name:name>/blobs/uploads/<session_id>", methods=["PATCH"])
+    @app.route("/v2/<name:name>/blobs/uploads/<session_id>", methods=["PATCH"], needs=Needs.PUSH)
     async def push_chunk(self, request: StreamingRequest, name: str, session_id: str) -> bytes:
         """
         end-5: append to an upload: the next chunk, or everything that comes.
@@ -206,7 +222,7 @@ class RegistryAPI:
             raise
         return upload_accepted(request, repository.name, session_id, offset)
 
-    @app.route("/v2/<name:name>/blobs/uploads/<session_id>", methods=["PUT"])
+    @app.route("/v2/<name:name>/blobs/uploads/<session_id>", methods=["PUT"], needs=Needs.PUSH)
     async def push_blob(self, request: StreamingRequest, name: str, session_id: str) -> bytes:
         """
         end-6: end an upload, perhaps with a last chunk, and make it a blob.
@@ -223,7 +239,9 @@ class RegistryAPI:
             raise
         return blob_created(request, repository.name, wanted)
 
-    @app.route("/v2/<name:name>/blobs/uploads/<session_id>", methods=["GET", "HEAD"])
+    @app.route(
+        "/v2/<name:name>/blobs/uploads/<session_id>", methods=["GET", "HEAD"], needs=Needs.PUSH
+    )
     async def stat_upload(self, request: StreamingRequest, name: str, session_id: str) -> bytes:
         """
         end-13: how far an upload has come.
@@ -234,7 +252,7 @@ class RegistryAPI:
         request.setResponseCode(204)
         return b""
 
-    @app.route("/v2/<name:name>/blobs/uploads/<session_id>", methods=["DELETE"])
+    @app.route("/v2/<name:name>/blobs/uploads/<session_id>", methods=["DELETE"], needs=Needs.PUSH)
     async def cancel_upload(self, request: StreamingRequest, name: str, session_id: str) -> bytes:
         """
         end-14: forget an upload.
@@ -244,7 +262,7 @@ class RegistryAPI:
         request.setResponseCode(204)
         return b""
 
-    @app.route("/v2/<name:name>/manifests/<reference>", methods=["PUT"])
+    @app.route("/v2/<name:name>/manifests/<reference>", methods=["PUT"], needs=Needs.PUSH)
     async def push_manifest(self, request: StreamingRequest, name: str, reference: str) -> bytes:
         """
         end-7a, 7b: push a manifest by tag, or by digest and any number of tags.
@@ -268,7 +286,7 @@ class RegistryAPI:
             request.responseHeaders.setRawHeaders("oci-tag", [str(tag) for tag in tags])
         return nothing(request, 201)
 
-    @app.route("/v2/<name:name>/tags/list", methods=["GET", "HEAD"])
+    @app.route("/v2/<name:name>/tags/list", methods=["GET", "HEAD"], needs=Needs.PULL)
     async def list_tags(self, request: StreamingRequest, name: str) -> bytes:
         """
         end-8a, 8b: the tags of a repository, in bytewise order.
@@ -282,7 +300,7 @@ class RegistryAPI:
             request.setHeader(b"link", link)
         return await send_json(request, {"name": str(repository.name), "tags": page.names})
 
-    @app.route("/v2/<name:name>/manifests/<reference>", methods=["DELETE"])
+    @app.route("/v2/<name:name>/manifests/<reference>", methods=["DELETE"], needs=Needs.DELETE)
     async def delete_manifest(self, request: StreamingRequest, name: str, reference: str) -> bytes:
         """
         end-9: delete a manifest with its tags, or untie one tag.
@@ -296,7 +314,7 @@ class RegistryAPI:
             await repository.tags.remove(target)
         return nothing(request, 202)
 
-    @app.route("/v2/<name:name>/blobs/<digest:digest>", methods=["DELETE"])
+    @app.route("/v2/<name:name>/blobs/<digest:digest>", methods=["DELETE"], needs=Needs.DELETE)
     async def delete_blob(self, request: StreamingRequest, name: str, digest: str) -> bytes:
         """
         end-10: let a repository hold a blob no longer.
@@ -306,7 +324,7 @@ class RegistryAPI:
         await repository.blobs.delete(Digest.parse(digest))
         return nothing(request, 202)
 
-    @app.route("/v2/<name:name>/referrers/<digest>", methods=["GET", "HEAD"])
+    @app.route("/v2/<name:name>/referrers/<digest>", methods=["GET", "HEAD"], needs=Needs.PULL)
     async def list_referrers(self, request: StreamingRequest, name: str, digest: str) -> bytes:
         """
         end-12a, 12b: the manifests whose subject is this digest, perhaps of one artifact type.
@@ -314,13 +332,13 @@ class RegistryAPI:
         repository, subject = self._repository(name), Digest.parse(digest)
         return await send_referrers(request, repository, subject, self._list_budget)
 
-    @app.route("/v2/_catalog", methods=["GET", "HEAD"])
+    @app.route("/v2/_catalog", methods=["GET", "HEAD"], needs=Needs.LISTING)
     async def list_repositories(self, request: StreamingRequest) -> bytes:
         """
-        Docker's extension: the names of all repositories, in bytewise order.
+        Docker's extension: the repositories that may be pulled from, in bytewise order.
         """
         window = Window.of(request.args)
-        page = await self._registry.repositories(window.last, window.count)
+        page = await catalogue(self._registry, request.caller, window.last, window.count)
         if page.more and page.names:
             link = next_link("/v2/_catalog", request.args, window, page.names[-1])
             request.setHeader(b"link", link)

@@ -62,9 +62,12 @@ REFUSALS = {
 #: When it may be tried again. Somebody has to make room in a full storage first.
 RETRY_SECONDS: dict[type[errors.RegistryError], int] = {
     errors.StorageFull: 60,
-    errors.TooManyRequests: 1,
     errors.Unavailable: 1,
 }
+
+
+#: What credentials are asked for. The realm is what a browser shows, and means nothing else.
+CHALLENGE = b'Basic realm="ociregd"'
 
 
 def render(request: Request, refusal: Refusal, details: Sequence[str]) -> bytes:
@@ -94,6 +97,10 @@ def refuse(request: Request, error: errors.RegistryError) -> bytes:
     What a client is told of a L{errors.RegistryError}.
     """
     seconds = RETRY_SECONDS.get(type(error))
+    if isinstance(error, errors.TooManyRequests):
+        seconds = error.seconds
+    if isinstance(error, errors.Unauthorized):
+        request.setHeader(b"www-authenticate", CHALLENGE)
     if seconds is not None:
         request.setHeader(b"retry-after", b"%d" % seconds)
     if isinstance(error, errors.ManifestBlobUnknown):

@@ -12,3 +12,14 @@ HEADERS = {
     "content-security-policy": "sandbox",
     "server": "ociregd",
 }
+
+#: What is said of content, and is not true of the answer when the content cannot be had after all.
+DESCRIPTION = (
+    "accept-ranges",
+    "cache-control",
+    "content-range",
+    "docker-content-digest",
+    "etag",
+    "link",
+    "oci-filters-applied",
+)

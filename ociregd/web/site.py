@@ -69,8 +69,9 @@ class RegistrySite(Site):
 
     def log(self, request: Any) -> None:
         self._log.info(
-            "{peer} {method} {uri} {status} {size}",
+            "{peer} {user} {method} {uri} {status} {size}",
             peer=getattr(request.client, "host", "-"),
+            user=request.caller.name or "-",
             method=request.method.decode("ascii", "replace"),
             uri=request.uri[:LOGGED_BYTES].decode("ascii", "replace"),
             status=request.code,

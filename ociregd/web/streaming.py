@@ -29,6 +29,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.web.server import Request
 
+from ociregd.access.rules import ANYBODY, Caller
 from ociregd.interfaces import IBody
 from ociregd.web.body import Drain, EmptyBody, RequestBody, Stopwatch
 
@@ -47,12 +48,15 @@ LINGER_SECONDS = 2.0
 class StreamingRequest(Request):
     """
     A request whose C{body} is there to be read while it arrives, or None if it has none.
+
+    @ivar caller: who sends it.
     """
 
     defaultContentType = None
     channel: Any
     transport: Any
     body: RequestBody | None = None
+    caller: Caller = ANYBODY
 
     def __init__(self, channel: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(channel, *args, parsePOSTFormSubmission=False, **kwargs)

@@ -55,6 +55,9 @@ class Registry:
         try:
             with urllib.request.urlopen(f"http://{self}/v2/", timeout=5) as answer:
                 return bool(answer.status == 200)
+        except urllib.error.HTTPError as answer:
+            # It wants to know who asks.
+            return answer.code == 401
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False
 
@@ -66,7 +69,9 @@ class Registry:
 
 
 @contextmanager
-def running_registry(root: Path, endpoint: str, port: int) -> Iterator[Registry]:
+def running_registry(
+    root: Path, endpoint: str, port: int, configuration: str = ""
+) -> Iterator[Registry]:
     """
     The daemon on an endpoint with its data below C{root}: started, and in the end stopped by
     SIGTERM.
@@ -75,6 +80,10 @@ def running_registry(root: Path, endpoint: str, port: int) -> Iterator[Registry]
     """
     twistd = PROJECT / ".venv" / "bin" / "twistd"
     command = [str(twistd), "--pidfile=", "-n", "ociregd", "--root", str(root / "data")]
+    if configuration:
+        file = root / "ociregd.toml"
+        file.write_text(configuration)
+        command += ["--config", str(file)]
     daemon = Daemon.start(
         [*command, "--listen", endpoint],
         clean_environment(root / "home"),

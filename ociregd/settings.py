@@ -33,7 +33,8 @@ from ociregd.tomllines import line_of
 
 T = TypeVar("T")
 
-ENDPOINTS = ("tcp:", "ssl:", "unix:", "systemd:")
+# The last is for a proxy that tells the addresses of its clients.
+ENDPOINTS = ("tcp:", "ssl:", "unix:", "systemd:", "haproxy:")
 
 # Where the attributes below keep what reads them.
 _READ = "read"

@@ -1,8 +1,9 @@
 """
 Whether a password is right. bcrypt takes long on purpose, and the reactor has other work.
 
-Clients show their password with every request. One that was right is right for a minute more; what
-is remembered is a MAC under a key that only this process knows, never the password.
+Clients show their password with every request. One that was right is right for a minute more, and
+one that was wrong is wrong; what is remembered is a MAC under a key that only this process knows,
+never the password.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ THREADS = 2
 #: How many may wait for that: some seconds of work.
 MOST_WAITING = 64
 
-#: How long a password that was right is believed without checking.
+#: How long a password that was right is believed without checking, and one that was wrong not.
 REMEMBERED_SECONDS = 60.0
 MOST_REMEMBERED = 10_000
 
@@ -55,6 +56,7 @@ class Passwords:
         repr=False,
     )
     _remembered: OrderedDict[bytes, float] = field(factory=OrderedDict, init=False, repr=False)
+    _refused: OrderedDict[bytes, float] = field(factory=OrderedDict, init=False, repr=False)
     _under_way: dict[bytes, list[Deferred[bool]]] = field(factory=dict, init=False, repr=False)
     _turns: DeferredSemaphore = field(factory=lambda: DeferredSemaphore(THREADS), init=False)
     _log: ClassVar[Logger] = Logger()
@@ -73,6 +75,10 @@ class Passwords:
             self._attempts.seconds_to_wait(address, MOST_GUESSES)
         ):
             return True
+        if self._refused.get(mac, 0.0) > self._clock.seconds():
+            # A robot whose password was changed tries it again and again. That is no guess, and
+            # must not shut out all others at its address.
+            return False
         self._check_attempts(address)
         # A client opens several connections and shows the same on each: that is one attempt.
         waiting: Deferred[bool] = Deferred()
@@ -99,8 +105,9 @@ class Passwords:
         finally:
             self._turns.release()
         if stored is not None and right:
-            self._remember(mac)
+            self._remember(self._remembered, mac)
             return True
+        self._remember(self._refused, mac)
         self._attempts.failed(address)
         self._log.info("wrong user or password from {address}", address=address or "-")
         return False
@@ -125,11 +132,11 @@ class Passwords:
         number = int.from_bytes(self._mac(user, b"", "", ""), "big")
         return self._hashes[number % len(self._hashes)]
 
-    def _remember(self, mac: bytes) -> None:
-        self._remembered.pop(mac, None)
-        self._remembered[mac] = self._clock.seconds() + REMEMBERED_SECONDS
-        while len(self._remembered) > MOST_REMEMBERED:
-            self._remembered.popitem(last=False)
+    def _remember(self, outcomes: OrderedDict[bytes, float], mac: bytes) -> None:
+        outcomes.pop(mac, None)
+        outcomes[mac] = self._clock.seconds() + REMEMBERED_SECONDS
+        while len(outcomes) > MOST_REMEMBERED:
+            outcomes.popitem(last=False)
 
     def _mac(self, user: str, password: bytes, stored: str, address: str) -> bytes:
         # Whatever a client sends as a user, surrogates too. What it sends comes last, since it may

@@ -146,11 +146,28 @@ class PasswordsTests(SynchronousTestCase):
         self.clock.advance(60)
         assert self.check("alice", ALICES)
 
-    def test_remembers_nothing_that_was_wrong(self) -> None:
-        """What was wrong is checked each time, and is not right for who knows another's."""
+    def test_remembers_what_was_wrong(self) -> None:
+        """What was wrong is so for a minute without a check, and nothing else is with it."""
         for _ in range(2):
-            assert not self.check("alice", b"wrong", None)
-        assert len(self.hashing.asked) == 2
+            assert not self.check("alice", b"wrong")
+        assert len(self.hashing.asked) == 1
+        assert not self.check("alice", b"wrong", "192.0.2.2")
+        assert not self.check("bob", b"wrong")
+        assert len(self.hashing.asked) == 3
+        self.clock.advance(REMEMBERED_SECONDS)
+        assert not self.check("alice", b"wrong")
+        assert len(self.hashing.asked) == 4
+
+    def test_an_outdated_password(self) -> None:
+        """Who tries the same wrong password again and again shuts nobody out."""
+        for _ in range(2 * MOST_GUESSES):
+            assert not self.check("robot", b"outdated")
+        assert self.check("alice", ALICES)
+        assert self.check("bob", PASSWORDS["bob"].encode())
+        assert not self.check("robot", b"outdated")
+
+    def test_what_is_nearly_right(self) -> None:
+        """What is remembered is not right for who knows nearly as much."""
         assert self.check("alice", ALICES)
         assert not self.check("alice", ALICES + b" ", None)
         assert not self.check("alic", b"e" + ALICES, None)
@@ -166,7 +183,7 @@ class PasswordsTests(SynchronousTestCase):
     def test_the_memory_is_bounded(self) -> None:
         """The one that was right longest ago is forgotten first."""
         for number in range(MOST_REMEMBERED + 5):
-            self.passwords._remember(b"%d" % number)
+            self.passwords._remember(self.passwords._remembered, b"%d" % number)
         assert len(self.passwords._remembered) == MOST_REMEMBERED
         assert b"4" not in self.passwords._remembered
 
